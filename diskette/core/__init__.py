@@ -1,0 +1,1 @@
+"""Formats, values and decisions: plain Python that knows neither Django nor Celery."""

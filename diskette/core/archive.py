@@ -1,0 +1,475 @@
+"""The archive: a tar file of a manifest and the members it promises. Shape: docs/archive.md.
+
+Every archive is hostile until checked. It is read by our own strict reader (diskette.core.tar),
+only regular members that the manifest names are accepted, each of the size and SHA-256
+promised there, and whatever is wrong with a file ends as an ArchiveError. The last member,
+SHA256SUMS, guards the manifest itself and lets `sha256sum -c` check all of it by hand.
+Reading never changes an archive.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import humanize
+
+from diskette.core.checksum import (
+    CHUNK_BYTES,
+    BackgroundTally,
+    Digest,
+    Sink,
+    Source,
+    Tally,
+    Tick,
+    copy_with_digest,
+    uncounted,
+)
+from diskette.core.exceptions import (
+    ArchiveError,
+    ArchiveNotFound,
+    ChecksumMismatch,
+    ForeignArchive,
+    MemberMissing,
+    UnsafeMember,
+    UnsupportedFormat,
+)
+from diskette.core.files import PRIVATE_DIRECTORY, printable, private_file, sync_directory
+from diskette.core.manifest import MANIFEST_NAME, Manifest, MemberEntry
+from diskette.core.naming import candidates
+from diskette.core.report import Finding, Severity
+from diskette.core.space import disk_errors_named, named
+from diskette.core.tar import BLOCK_BYTES, END, Header, Kind, TarReader, padding
+
+SUMS_NAME = "SHA256SUMS"
+LARGEST_MANIFEST = 64 << 20
+SAMPLE = 20
+"""So many members are named in a finding about more."""
+MOST_FINDINGS = 100
+"""Of members that are damaged or should not be there; more are only counted."""
+
+_OTHER_FILES = {
+    b"\x1f\x8b": "a gzip file. Decompress it first (gunzip)",
+    b"PK": "a zip file. Take the archive out of it first (unzip)",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file. Decompress it first (zstd -d)",
+    b"age-encryption.org/": "encrypted. Decrypt it first (age -d)",
+    b"BZh": "a bzip2 file. Decompress it first (bunzip2)",
+    b"\xfd7zXZ": "an xz file. Decompress it first (unxz)",
+}
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_NO_SENDFILE = {errno.ENOTSOCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What systems say that only send to sockets, and filesystems that cannot."""
+
+_FETCH_AGAIN = "Fetch it again or use another one."
+
+
+def write_archive(
+    target: Path, manifest: Manifest, members: Mapping[str, Path], tick: Tick = uncounted
+) -> None:
+    """Join the members, in the manifest's order, into one private file, synced to the disk.
+
+    `members` has the file of each name. Their digests are not looked at: `ArchiveReader.verify`
+    has to, for it sees what the disk kept. Nothing is left of it when this raises: MemberMissing
+    or ForeignArchive for a part that is not of the size promised, InsufficientSpace,
+    StorageError.
+    """
+    raw = manifest.to_bytes()
+    if len(raw) > LARGEST_MANIFEST:
+        raise ArchiveError(target.name, f"its manifest takes {humanize.naturalsize(len(raw))}.")
+    sums, mtime = sums_of(manifest, raw), int(manifest.instant.timestamp())
+    needed = len(raw) + len(sums) + sum(2 * BLOCK_BYTES + each.bytes for each in manifest.members)
+    with disk_errors_named(target.parent, needed=needed), private_file(target) as stream:
+        _write_text(MANIFEST_NAME, raw, mtime, stream)
+        for member in manifest.members:
+            stream.write(Header(name=member.name, size=member.bytes, mtime=mtime).to_bytes())
+            _copy_member(member, members, stream, target.name, tick)
+            stream.write(padding(member.bytes))
+        _write_text(SUMS_NAME, sums, mtime, stream)
+        stream.write(END)
+
+
+def sums_of(manifest: Manifest, raw: bytes) -> bytes:
+    """The content of SHA256SUMS, for the manifest as it is written: as `sha256sum` prints it."""
+    digests = {MANIFEST_NAME: hashlib.sha256(raw).hexdigest()}
+    digests |= {member.name: member.sha256 for member in manifest.members}
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
+
+
+def publish(partial: Path, final: Path) -> Path:
+    """Give a finished archive its name, or that with -2, -3… where it is taken. Returns its path.
+
+    Nothing is ever overwritten, and a repetition after a kill finds what the first one did.
+    """
+    with disk_errors_named(final.parent):
+        for name in candidates(final.name):
+            place = final.with_name(name)
+            if _linked(partial, place):
+                break
+        sync_directory(place.parent)
+    return place
+
+
+class ArchiveReader:
+    """An archive opened for reading. Raises ArchiveError, or StorageError if it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self._stream = _opened(path)
+        try:
+            self.size = os.fstat(self._stream.fileno()).st_size
+            raw = self._read_manifest()
+            self.manifest = Manifest.from_bytes(raw, archive=self.name)
+            self._promised = _promised(self.manifest, raw)
+        except BaseException:
+            self._stream.close()
+            raise
+        self.digest: Digest | None = None
+        """Of the whole file, once `verify` has read it all."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def verify(self, tick: Tick = uncounted) -> list[Finding]:
+        """Read every byte, and say of everything that is not as promised.
+
+        Ticks the bytes of members. Nothing found means: this archive is whole.
+        """
+        self._stream.seek(0)
+        checking = _Checking(self.name, self._promised)
+        with BackgroundTally() as whole:
+            reader = TarReader(_Read(self._stream, self.path, whole), self.name)
+            try:
+                for header in reader:
+                    checking.note(header, copy_with_digest(reader, None, tick=tick))
+            except ArchiveError as error:
+                checking.findings.append(_finding(error.code, str(error)))
+            else:
+                self.digest = whole.digest()
+        return checking.done()
+
+    def check_structure(self) -> None:
+        """Raise ArchiveError unless every member is there, whole and safe, by size alone."""
+        self._places()
+
+    def content(self, name: str) -> Source:
+        """One member, to be read from its beginning while this archive is open.
+
+        Its digest is not looked at: for readers that check what they read by themselves.
+        """
+        if name not in self._promised:
+            raise MemberMissing(self.name, name)
+        place, size = self._places()[name], self._promised[name].bytes
+        return _Content(self._stream.fileno(), self.path, place, size)
+
+    def extract(
+        self, names: Sequence[str], directory: Path, tick: Tick = uncounted
+    ) -> dict[str, Path]:
+        """Copy members beneath `directory`, comparing digests. Returns each name's file.
+
+        A file has its name only once it is whole. Raises ChecksumMismatch, MemberMissing,
+        UnsafeMember or ForeignArchive; InsufficientSpace.
+        """
+        if unknown := [name for name in names if name not in self._promised]:
+            raise MemberMissing(self.name, unknown[0])
+        places = self._places()
+        return {
+            name: self._extract(self._promised[name], places[name], directory, tick)
+            for name in names
+        }
+
+    def _read_manifest(self) -> bytes:
+        reader = TarReader(_Read(self._stream, self.path), self.name)
+        try:
+            header = next(iter(reader), None)
+        except ForeignArchive as error:
+            raise self._foreign() from error
+        if header is None or header.name != MANIFEST_NAME or header.kind != Kind.FILE:
+            why = (
+                f"a tar file, but not one of Diskette's: {MANIFEST_NAME} is not its first member. "
+                "`manage.py diskette_list` lists those that are."
+            )
+            raise ForeignArchive(self.name, why)
+        if header.size > LARGEST_MANIFEST:
+            size = humanize.naturalsize(header.size)
+            why = f"its manifest claims to be of {size}; none is larger than 64 MB. Do not load it."
+            raise ForeignArchive(self.name, why)
+        return b"".join(iter(lambda: reader.read(header.size), b""))
+
+    def _foreign(self) -> ArchiveError:
+        """What the file is instead, as far as its first bytes tell."""
+        self._stream.seek(0)
+        start = self._stream.read(BLOCK_BYTES)
+        if not start:
+            return ForeignArchive(self.name, f"it is empty. {_FETCH_AGAIN}")
+        for magic, what in _OTHER_FILES.items():
+            if start.startswith(magic):
+                return UnsupportedFormat(self.name, f"it is {what}.")
+        if len(start) < BLOCK_BYTES:
+            return ForeignArchive(
+                self.name, f"it is cut off after {len(start)} bytes. {_FETCH_AGAIN}"
+            )
+        return ForeignArchive(
+            self.name, f"it is no tar file, or damaged from the start. {_FETCH_AGAIN}"
+        )
+
+    def _places(self) -> dict[str, int]:
+        """Where the content of each promised member begins.
+
+        Raises for anything missing, of another size, or not promised, and for a manifest that
+        is not the one which SHA256SUMS was made of.
+        """
+        self._stream.seek(0)
+        reader = TarReader(_Read(self._stream, self.path), self.name)
+        checking = _Checking(self.name, self._promised)
+        places = {}
+        for header in reader:
+            if objection := checking.objection(header):
+                raise UnsafeMember(self.name, printable(header.name), objection)
+            self._require_size(header)
+            places[header.name] = reader.offset
+            if reader.offset + header.size > self.size:
+                raise self._cut_off(header.name)
+            self._stream.seek(reader.skipped(), os.SEEK_CUR)
+        if missing := [name for name in self._promised if name not in places]:
+            raise MemberMissing(self.name, missing[0])
+        for name in (MANIFEST_NAME, SUMS_NAME):
+            self._copy(self._promised[name], places[name], Tally(), uncounted)
+        return places
+
+    def _require_size(self, header: Header) -> None:
+        member = self._promised[header.name]
+        if header.size != member.bytes:
+            raise ForeignArchive(self.name, f"{_wrong_size(member, header.size)} {_FETCH_AGAIN}")
+
+    def _extract(self, member: MemberEntry, place: int, directory: Path, tick: Tick) -> Path:
+        target = directory / member.name
+        partial = target.with_name(f".{target.name}.partial")
+        with disk_errors_named(directory, needed=member.bytes):
+            target.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+            with private_file(partial, synced=False) as stream:
+                self._copy(member, place, stream, tick)
+            partial.replace(target)
+        return target
+
+    def _copy(self, member: MemberEntry, place: int, target: Sink, tick: Tick) -> None:
+        self._stream.seek(place)
+        source = _Read(self._stream, self.path)
+        found = copy_with_digest(source, target, tick=tick, at_most=member.bytes)
+        _require(member, found, self.name)
+
+    def _cut_off(self, member: str) -> ForeignArchive:
+        why = (
+            f"it is cut off: it ends after {self.size:,} bytes, in the middle of "
+            f"{printable(member)}. {_FETCH_AGAIN}"
+        )
+        return ForeignArchive(self.name, why)
+
+
+class _Read:
+    """Reads a file that may lie on a failing disk, and may tally what it reads."""
+
+    def __init__(self, stream: BinaryIO, path: Path, tally: Sink | None = None) -> None:
+        self._stream, self._path, self._tally = stream, path, tally
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            chunk = self._stream.read(size)
+        except OSError as error:
+            raise named(error, self._path) from error
+        if self._tally is not None:
+            self._tally.write(chunk)
+        return chunk
+
+
+class _Content:
+    """A part of a file, read without moving the file's own position."""
+
+    def __init__(self, opened: int, path: Path, place: int, size: int) -> None:
+        self._opened, self._path, self._place, self._left = opened, path, place, size
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            chunk = os.pread(self._opened, min(size, self._left), self._place)
+        except OSError as error:
+            raise named(error, self._path) from error
+        self._place += len(chunk)
+        self._left -= len(chunk)
+        return chunk
+
+
+class _Checking:
+    """Compares members, one by one, with what the manifest promises."""
+
+    def __init__(self, archive: str, promised: Mapping[str, MemberEntry]) -> None:
+        self.findings: list[Finding] = []
+        self._more = 0
+        self._archive = archive
+        self._promised = promised
+        self._seen: set[str] = set()
+
+    def objection(self, header: Header) -> str:
+        """Why a member must not be there; empty if it may."""
+        if header.kind != Kind.FILE:
+            return f"is {header.kind_name}"
+        if header.name not in self._promised:
+            return "is not named in the manifest"
+        if header.name in self._seen:
+            return "comes twice"
+        self._seen.add(header.name)
+        return ""
+
+    def note(self, header: Header, found: Digest) -> None:
+        problem = self._problem(header, found)
+        if problem and len(self.findings) < MOST_FINDINGS:
+            self.findings.append(problem)
+        elif problem:
+            self._more += 1
+
+    def done(self) -> list[Finding]:
+        if self._more:
+            message = f"{self._archive}: {self._more:,} more members are damaged or unsafe."
+            self.findings.append(_finding(UnsafeMember.code, message, count=self._more))
+        if missing := [name for name in self._promised if name not in self._seen]:
+            error = MemberMissing(self._archive, missing[0])
+            more = f" So are {len(missing) - 1} more." if len(missing) > 1 else ""
+            message, names = f"{error}{more}", tuple(missing[:SAMPLE])
+            self.findings.append(_finding(error.code, message, names, count=len(missing)))
+        return self.findings
+
+    def _problem(self, header: Header, found: Digest) -> Finding | None:
+        error: ArchiveError
+        name = printable(header.name)
+        if objection := self.objection(header):
+            error = UnsafeMember(self._archive, name, objection)
+            return _finding(error.code, str(error), (name,))
+        member = self._promised[header.name]
+        if found.size != member.bytes:
+            message = f"{self._archive}: {_wrong_size(member, found.size)} {_FETCH_AGAIN}"
+            return _finding(ChecksumMismatch.code, message, (name,))
+        if found.hex != member.sha256:
+            error = ChecksumMismatch(self._archive, name, member.sha256, found.hex)
+            return _finding(error.code, str(error), (name,))
+        return None
+
+
+def _promised(manifest: Manifest, raw: bytes) -> dict[str, MemberEntry]:
+    """What an archive of this manifest must hold, the manifest and its sums included."""
+    own = (_own_entry(MANIFEST_NAME, raw), _own_entry(SUMS_NAME, sums_of(manifest, raw)))
+    return {member.name: member for member in (own[0], *manifest.members, own[1])}
+
+
+def _own_entry(name: str, text: bytes) -> MemberEntry:
+    return MemberEntry(name=name, bytes=len(text), sha256=hashlib.sha256(text).hexdigest())
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        # A FIFO in place of an archive must not keep us waiting for its writer.
+        stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        why = f"there is no such file in {path.parent}."
+        raise ArchiveNotFound(path.name, why) from error
+    except IsADirectoryError as error:
+        raise ForeignArchive(path.name, "it is a directory, not an archive.") from error
+    except OSError as error:
+        raise named(error, path) from error
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise ForeignArchive(path.name, "it is no regular file.")
+    return stream
+
+
+def _write_text(name: str, text: bytes, mtime: int, target: BinaryIO) -> None:
+    header = Header(name=name, size=len(text), mtime=mtime)
+    target.write(header.to_bytes() + text + padding(len(text)))
+
+
+def _copy_member(
+    member: MemberEntry, members: Mapping[str, Path], target: BinaryIO, archive: str, tick: Tick
+) -> None:
+    if member.name not in members:
+        raise MemberMissing(archive, member.name)
+    with members[member.name].open("rb") as source:
+        size = os.fstat(source.fileno()).st_size
+        if size != member.bytes:
+            raise ForeignArchive(archive, _wrong_size(member, size))
+        _copy_content(source, target, size, tick)
+
+
+def _copy_content(source: BinaryIO, target: BinaryIO, size: int, tick: Tick) -> None:
+    """Copy a file without its bytes passing through this process, where the system can."""
+    target.flush()
+    left = size
+    while left:
+        try:
+            copied = os.sendfile(target.fileno(), source.fileno(), None, min(left, CHUNK_BYTES))
+        except OSError as error:
+            if error.errno not in _NO_SENDFILE or left < size:
+                raise
+            copied = copy_with_digest(source, target, tick=uncounted, at_most=size).size
+        if not copied:
+            raise OSError(errno.EIO, "a part ended before its end", source.name)
+        left -= copied
+        tick(copied)
+
+
+def _require(member: MemberEntry, found: Digest, archive: str) -> None:
+    if found.hex != member.sha256:
+        raise ChecksumMismatch(archive, member.name, member.sha256, found.hex)
+
+
+def _linked(partial: Path, place: Path) -> bool:
+    """Move a file to a name that nothing bears. False if something else bears it."""
+    try:
+        os.link(partial, place, follow_symlinks=False)
+    except FileExistsError:
+        if not _is_same_file(partial, place):
+            return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        return _renamed(partial, place)
+    partial.unlink()
+    return True
+
+
+def _renamed(partial: Path, place: Path) -> bool:
+    """The same where the filesystem has no hard links: the name is taken first, then filled."""
+    try:
+        os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    partial.replace(place)
+    return True
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return one.samefile(other)
+    return False
+
+
+def _wrong_size(member: MemberEntry, size: int) -> str:
+    return f"{member.name} has {size:,} bytes where the manifest promises {member.bytes:,}."
+
+
+def _finding(
+    code: str, message: str, keys: tuple[str, ...] = (), *, count: int | None = None
+) -> Finding:
+    return Finding(code=code, severity=Severity.ERROR, message=message, keys=keys, count=count)

@@ -1,0 +1,144 @@
+"""The steps of each kind of run, in order, and which of them may be tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from diskette.core.report import PlannedStep
+
+
+class Kind(StrEnum):
+    DUMP = "dump"
+    LOAD = "load"
+
+
+class State(StrEnum):
+    """Of runs and steps. A run or step in one of ENDED never changes again."""
+
+    PENDING = "pending"
+    """It waits for steps before it."""
+    READY = "ready"
+    """It may be taken."""
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """A step with nothing to do; a run refused because another was active."""
+    CANCELLED = "cancelled"
+
+
+ENDED = (State.SUCCEEDED, State.FAILED, State.SKIPPED, State.CANCELLED)
+
+ORDER: dict[Kind, tuple[str, ...]] = {
+    Kind.DUMP: (
+        "check_space",
+        "open_snapshot",
+        "dump_application",
+        "assemble_archive",
+        "verify_archive",
+        "publish_archive",
+        "prune",
+        "finish",
+    ),
+    Kind.LOAD: (
+        "fetch_archive",
+        "check_space",
+        "verify_archive",
+        "extract_archive",
+        "check_compatibility",
+        "load_application",
+        "check_integrity",
+        "stage_storage",
+        "safety_dump",
+        "apply",
+        "verify_load",
+        "finish",
+    ),
+}
+
+BESIDE = {"collect_storage": "dump_application"}
+"""Steps done side by side with those of another name."""
+
+SNAPSHOT_PARTS = ("open_snapshot", "dump_application")
+"""What is done anew, whole, when the database's instant is lost."""
+
+MAX_ATTEMPTS = 3
+FORWARD_ATTEMPTS = 20
+"""Once data is applied a load can only go forward, so it is given up late."""
+
+PLACES_PER_NAME = 10_000
+WEIGHTS = {
+    "dump_application": 10,
+    "collect_storage": 10,
+    "assemble_archive": 5,
+    "verify_archive": 5,
+    "extract_archive": 3,
+    "load_application": 10,
+    "check_integrity": 3,
+    "stage_storage": 10,
+    "safety_dump": 10,
+    "apply": 15,
+    "verify_load": 5,
+}
+
+
+def step(kind: Kind, name: str, subject: str = "", place: int = 0) -> PlannedStep:
+    """A step at its position; steps of one name and different places go one after another."""
+    index = ORDER[kind].index(BESIDE.get(name, name))
+    return PlannedStep(
+        position=index * PLACES_PER_NAME + place,
+        name=name,
+        subject=subject,
+        weight=WEIGHTS.get(name, 1),
+    )
+
+
+def dump_plan(applications: Iterable[str], storages: Iterable[str]) -> tuple[PlannedStep, ...]:
+    """Every step of a dump: its applications and storages are done side by side."""
+    applications = tuple(applications)
+    parts = [step(Kind.DUMP, "dump_application", name) for name in applications]
+    parts += [step(Kind.DUMP, "collect_storage", name) for name in storages]
+    single = [
+        step(Kind.DUMP, name)
+        for name in ORDER[Kind.DUMP]
+        if name != "dump_application" and (applications or name != "open_snapshot")
+    ]
+    return _ordered([*single, *parts])
+
+
+def load_opening() -> tuple[PlannedStep, ...]:
+    """What a load does before its archive is known."""
+    return (step(Kind.LOAD, "fetch_archive"),)
+
+
+def load_plan(
+    applications: Sequence[str], storages: Sequence[str], *, check_only: bool, safety: bool
+) -> tuple[PlannedStep, ...]:
+    """The rest of a load. `check_only` leaves out all that would change anything."""
+    names = ["check_space", "verify_archive", "extract_archive", "check_compatibility"]
+    parts = [
+        step(Kind.LOAD, "load_application", name, place) for place, name in enumerate(applications)
+    ]
+    if applications:
+        names.append("check_integrity")
+    if not check_only:
+        parts += [step(Kind.LOAD, "stage_storage", name) for name in storages]
+        names += ["safety_dump"] if safety else []
+        names += ["apply", "verify_load"]
+    return _ordered([*(step(Kind.LOAD, name) for name in (*names, "finish")), *parts])
+
+
+def attempts_allowed(name: str, *, applied: bool) -> int:
+    """How often a step may be taken.
+
+    An `apply` that was cut off before its commit has changed nothing and is not repeated by
+    itself: whoever started the load decides. After the commit it must be finished.
+    """
+    if applied:
+        return FORWARD_ATTEMPTS
+    return 1 if name == "apply" else MAX_ATTEMPTS
+
+
+def _ordered(steps: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]:
+    return tuple(sorted(steps, key=lambda each: (each.position, each.name)))
