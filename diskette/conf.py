@@ -1,0 +1,177 @@
+"""The one reader of Django's settings.
+
+Every setting is looked up when asked for, so a test's override works and nothing is
+stale in a long-lived worker. Types and defaults stand here; docs/settings.md explains
+each, and checks.py reports a value of the wrong kind before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils.text import slugify
+
+from diskette.core.exceptions import ConfigurationError
+
+DEFAULTS: Mapping[str, Any] = {
+    "DISKETTE_ADMIN_ENABLED": True,
+    "DISKETTE_APPS": None,
+    "DISKETTE_STORAGES": (),
+    "DISKETTE_STORAGES_EXCLUDES": (),
+    "DISKETTE_DUMP_PATH": None,
+    "DISKETTE_DUMP_PERMISSIONS": 0o600,
+    "DISKETTE_DUMP_FILENAME": None,
+    "DISKETTE_DUMP_AUTO_PURGE": True,
+    "DISKETTE_LOAD_STORAGES_PATH": None,
+    "DISKETTE_LOAD_MINIMAL_FILESIZE": 6,
+    "DISKETTE_DOWNLOAD_ALLOWED_PROTOCOLS": ("http://", "https://"),
+    "DISKETTE_DOWNLOAD_ALLOW_REDIRECT": False,
+    "DISKETTE_DOWNLOAD_TIMEOUT": 10,
+    "DISKETTE_DOWNLOAD_CHUNK": 8192,
+    "DISKETTE_LABEL": None,
+    "DISKETTE_WORKSPACE": None,
+    "DISKETTE_DATABASE": "default",
+    "DISKETTE_LEASE_SECONDS": 60,
+    "DISKETTE_QUEUE": None,
+    "DISKETTE_LOAD_QUEUE": None,
+    "DISKETTE_LOAD_ENABLED": False,
+    "DISKETTE_SAFETY_DUMP": True,
+    "DISKETTE_KEEP_LAST": None,
+}
+"""Every setting and what it is when absent."""
+
+
+def get(name: str) -> Any:
+    return getattr(settings, name, DEFAULTS[name])
+
+
+def unknown() -> tuple[str, ...]:
+    """Names in the settings that begin as ours do but are none of ours."""
+    named = {name for name in dir(settings) if name.startswith("DISKETTE_")}
+    return tuple(sorted(named - DEFAULTS.keys()))
+
+
+def applications() -> Sequence[Any] | None:
+    """`DISKETTE_APPS` as written; None: definitions are made from what is installed.
+
+    Raises ConfigurationError for what is no list.
+    """
+    value = get("DISKETTE_APPS")
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise ConfigurationError(
+            f"DISKETTE_APPS must be a list of [name, {{parameters}}], not {value!r:.60}. "
+            "manage.py diskette_apps prints one."
+        )
+    return None if value is None else tuple(value)
+
+
+def storages() -> tuple[Any, ...]:
+    return tuple(get("DISKETTE_STORAGES"))
+
+
+def storages_excludes() -> tuple[str, ...]:
+    return tuple(get("DISKETTE_STORAGES_EXCLUDES"))
+
+
+def storages_base() -> Path:
+    """Where storages lie; an archive names each relative to it."""
+    return Path(get("DISKETTE_LOAD_STORAGES_PATH") or Path.cwd()).absolute()
+
+
+def destination() -> Path:
+    """The directory where archives are kept."""
+    return Path(get("DISKETTE_DUMP_PATH") or Path.cwd()).absolute()
+
+
+def workspace_root() -> Path:
+    """Parent of the runs' private directories; every worker must see the same one."""
+    return Path(get("DISKETTE_WORKSPACE") or destination() / ".diskette").absolute()
+
+
+def archive_mode() -> int:
+    value = get("DISKETTE_DUMP_PERMISSIONS")
+    return 0o600 if value is None else int(value)
+
+
+def filename_pattern() -> str | None:
+    return None if (value := get("DISKETTE_DUMP_FILENAME")) is None else str(value)
+
+
+def label() -> str:
+    """The project's name in archives: the setting, or the settings module's first word."""
+    module = getattr(settings, "SETTINGS_MODULE", None) or "project"
+    return slugify(str(get("DISKETTE_LABEL") or module.split(".")[0])) or "project"
+
+
+def database() -> str:
+    """Alias of the database that keeps Diskette's own rows."""
+    return str(get("DISKETTE_DATABASE"))
+
+
+def database_aliases() -> tuple[str, ...]:
+    """Every database that the project has."""
+    return tuple(settings.DATABASES)
+
+
+def database_files() -> tuple[Path, ...]:
+    """The files of the project's SQLite databases."""
+    names = [
+        database["NAME"]
+        for database in settings.DATABASES.values()
+        if database.get("ENGINE", "").endswith("sqlite3") and database.get("NAME")
+    ]
+    files = [Path(name) for name in names if not str(name).startswith((":memory:", "file:"))]
+    return tuple(path.absolute() for path in files)
+
+
+def lease() -> timedelta:
+    """How long a step stays its taker's without a sign of life."""
+    return timedelta(seconds=float(get("DISKETTE_LEASE_SECONDS")))
+
+
+def queue() -> str | None:
+    """The queue for dump steps; None: Celery's default queue."""
+    return None if (value := get("DISKETTE_QUEUE")) is None else str(value)
+
+
+def load_queue() -> str | None:
+    """The queue for load steps; None: the same as dump steps'."""
+    return queue() if (value := get("DISKETTE_LOAD_QUEUE")) is None else str(value)
+
+
+def load_enabled() -> bool:
+    """Whether a bare message `diskette.load` is obeyed."""
+    return bool(get("DISKETTE_LOAD_ENABLED"))
+
+
+def safety_dump() -> bool:
+    return bool(get("DISKETTE_SAFETY_DUMP"))
+
+
+def keep_last() -> int | None:
+    return None if (value := get("DISKETTE_KEEP_LAST")) is None else int(value)
+
+
+def auto_purge() -> bool:
+    """Whether a dump removes archives that are no longer kept."""
+    return bool(get("DISKETTE_DUMP_AUTO_PURGE"))
+
+
+def minimal_filesize() -> int:
+    return int(get("DISKETTE_LOAD_MINIMAL_FILESIZE"))
+
+
+def installed(application: str) -> bool:
+    return application in settings.INSTALLED_APPS
+
+
+def use_tz() -> bool:
+    return bool(settings.USE_TZ)
+
+
+def settings_module() -> str:
+    return str(settings.SETTINGS_MODULE)

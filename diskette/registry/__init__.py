@@ -1,0 +1,45 @@
+"""Labels become models: what is dumped, under which definition, and in which order.
+
+Reads DISKETTE_APPS and Django's application registry, never the data. Everything wrong
+with the definitions is told at once; what is left out or moved is told as findings.
+The rules for users: docs/definitions.md.
+"""
+
+from __future__ import annotations
+
+from diskette.registry.installed import (
+    ModelType,
+    dumpable_models,
+    find_model,
+    home,
+    is_bookkeeping,
+    is_dumpable,
+    migration_leaves,
+    never_dumped,
+)
+from diskette.registry.relations import Need, Relation, load_order, relations
+from diskette.registry.resolution import (
+    Resolution,
+    ResolvedDefinition,
+    made_from_installed,
+    resolve,
+)
+
+__all__ = [
+    "ModelType",
+    "Need",
+    "Relation",
+    "Resolution",
+    "ResolvedDefinition",
+    "dumpable_models",
+    "find_model",
+    "home",
+    "is_bookkeeping",
+    "is_dumpable",
+    "load_order",
+    "made_from_installed",
+    "migration_leaves",
+    "never_dumped",
+    "relations",
+    "resolve",
+]
