@@ -1,0 +1,1 @@
+"""Rows to lines and back: codec, dump, staging, integrity, apply and proof."""

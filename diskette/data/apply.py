@@ -1,0 +1,135 @@
+"""The one transaction that makes staged rows live ones.
+
+Before its commit nothing has happened, after it all has: rows, sequences and the caller's
+mark. No model is instantiated, no signal sent, no `auto_now` touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from django.db import connections, transaction
+from django.db.models import Model
+
+from diskette import conf
+from diskette.core.exceptions import StagingLost
+from diskette.data.intake import Tick
+from diskette.data.outcome import Mode
+from diskette.data.stage import Staging
+
+Models = Sequence[type[Model]]
+
+
+def apply(
+    stagings: Mapping[Staging, Models], *, mode: str, mark: Callable[[], None], tick: Tick
+) -> None:
+    """Make the staged rows of the models, in load order, the live ones.
+
+    One transaction per database. `mark` is called last, within the transaction of
+    Diskette's own database; that one commits after the others, so that what is marked is
+    there, and what is not marked may be applied again. `tick` counts rows written.
+
+    Raises DatabaseRefused (a constraint unknown to Django, a trigger), StagingLost or
+    DatabaseAway: then nothing has changed. Must be called outside of a transaction.
+    """
+    own = conf.database()
+    with ExitStack() as transactions:
+        if own not in {staging.database for staging in stagings}:
+            transactions.enter_context(transaction.atomic(using=own))
+        for staging in sorted(stagings, key=lambda each: (each.database != own, each.database)):
+            transactions.enter_context(_applied(staging, stagings[staging], Mode(mode), tick))
+        mark()
+
+
+def directories(aliases: Sequence[str], workspace: Path) -> tuple[Path, ...]:
+    """Where staged and applied rows take room on this machine, as far as it can be told."""
+    files = [
+        Path(connections[alias].settings_dict["NAME"]).absolute().parent
+        for alias in aliases
+        if connections[alias].vendor == "sqlite"
+    ]
+    return tuple(dict.fromkeys([workspace, *files] if files else ()))
+
+
+@contextmanager
+def _applied(staging: Staging, models: Models, mode: Mode, tick: Tick) -> Iterator[None]:
+    """A database's transaction, everything done in it, to be committed at the end."""
+    _require_no_transaction(staging.database)
+    engine, work = staging.engine, _Work(staging, models, mode, tick)
+    explained, opened = engine.explained(work.table_at_hand), engine.opened(writing=False)
+    with explained, opened, engine.applying(models) as enforce:
+        work.do()
+        enforce()
+        yield
+
+
+def _require_no_transaction(database: str) -> None:
+    if connections[database].in_atomic_block:
+        raise transaction.TransactionManagementError(
+            f"apply() must begin the transaction of {database} itself: call it outside of atomic()."
+        )
+
+
+class _Work:
+    """What is done to one database, table by table."""
+
+    def __init__(self, staging: Staging, models: Models, mode: Mode, tick: Tick) -> None:
+        self.engine, self.database = staging.engine, staging.database
+        self.models, self.mode, self.tick = models, mode, tick
+        self.table = ""
+
+    def table_at_hand(self) -> str:
+        return self.table
+
+    def do(self) -> None:
+        gentle = self.engine.cascades_into(self.models)
+        promised = {content.model: content.rows for content in self.engine.contents()}
+        if self.mode is Mode.REPLACE:
+            for model in reversed(self.models):
+                self._delete(model, gently=self._name(model) in gentle)
+        for model in self.models:
+            merge = self.mode is Mode.MERGE or self._name(model) in gentle
+            written = sum(self._insert(model, merge=merge))
+            if written != (expected := promised.get(model._meta.label)):
+                raise StagingLost(self.database, self._name(model), expected or 0, written)
+        self.engine.reset_sequences(self.models, lower=self.mode is Mode.REPLACE)
+
+    def _name(self, model: type[Model]) -> str:
+        self.table = model._meta.db_table
+        return self.table
+
+    def _delete(self, model: type[Model], *, gently: bool) -> None:
+        """`gently`: only rows that do not come back, where the database would cascade."""
+        self._name(model)
+        live = self.engine.live(model)
+        if not gently:
+            self.engine.execute(f"DELETE FROM {live}")
+        else:
+            keys = self.engine.key_columns(model)
+            same = " AND ".join(f"staged.{key} = {live}.{key}" for key in keys)
+            staged = f"SELECT 1 FROM {self.engine.staged(model)} AS staged WHERE {same}"
+            self.engine.execute(f"DELETE FROM {live} WHERE NOT EXISTS ({staged})")
+        self.tick(0)
+
+    def _insert(self, model: type[Model], *, merge: bool) -> Iterator[int]:
+        """The rows written, portion by portion."""
+        self._name(model)
+        columns = ", ".join(self.engine.columns(model))
+        for portion in self.engine.portions(model):
+            rows = self.engine.execute(
+                f"INSERT INTO {self.engine.live(model)} ({columns}) {self.engine.overriding}"
+                f" SELECT {columns} FROM {self.engine.staged(model)} WHERE {portion}"
+                f" {self._on_conflict(model) if merge else ''}"
+            )
+            self.tick(rows)
+            yield rows
+
+    def _on_conflict(self, model: type[Model]) -> str:
+        """Every column but the key takes the archive's value; a row that is only a key stays."""
+        keys = self.engine.key_columns(model)
+        others = [column for column in self.engine.columns(model) if column not in keys]
+        # Setting a key to itself makes a row that is only a key count as written.
+        settings = ", ".join(f"{column} = excluded.{column}" for column in others or keys)
+        return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {settings}"

@@ -1,0 +1,194 @@
+"""Tables into members of an archive: one line a row, compressed as it goes, memory flat.
+
+Rows come from one model's own table, by primary key. Parents' fields, many-to-many pairs
+and children are rows of their own tables and their own members.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+import zstandard
+from django.db import OperationalError, ProgrammingError
+from django.db.models import Model
+
+from diskette.core.checksum import Tally
+from diskette.core.exceptions import ConfigurationError
+from diskette.core.report import Finding, Severity
+from diskette.data import lines
+from diskette.data.codec import codec
+from diskette.data.engines.reading import Estimate, reading_of
+from diskette.data.findings import rows as counted
+from diskette.data.writer import EVERYTHING, LineWriter, Unreadable
+
+Tick = Callable[[int], None]
+"""Called with how many more rows are done; raises Stopped when the work must end."""
+
+LEVEL = 3
+_NO_TABLE = re.compile(r"no such (table|column)|does not exist|doesn't exist|Unknown column")
+
+
+class _Sink(Protocol):
+    def write(self, chunk: bytes, /) -> object: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPart:
+    """One table as a member of the archive to be."""
+
+    model: str
+    """Label as Django spells it."""
+    table: str
+    rows: int
+    raw_bytes: int
+    """Bytes of the lines before compression."""
+    bytes: int
+    sha256: str
+    """Of the compressed file."""
+    digest: str
+    """Row digest: independent of row order and of the engine."""
+    fields: tuple[str, ...]
+    primary_key: str
+    """Its field's name, or "" where rows are written without their key."""
+    natural_foreign: bool
+    """Whether foreign keys stand as natural keys."""
+    hidden: int
+    """Rows that the manager asked for does not show, hence not dumped."""
+    findings: tuple[Finding, ...] = ()
+    """Values that are none of their field's: dumped as they are, refused by a load."""
+
+
+@dataclass(slots=True)
+class _Total:
+    rows: int = 0
+    bytes: int = 0
+    digest: int = 0
+
+
+def dump_model(
+    model: type[Model],
+    target: Path,
+    *,
+    using: str,
+    natural_foreign: bool = False,
+    natural_primary: bool = False,
+    default_manager: bool = False,
+    tick: Tick,
+) -> ModelPart:
+    """Write a table's rows to `target`, a .jsonl.zst file that stays only if it is whole.
+
+    `default_manager`: only the rows that the model's default manager shows.
+    """
+    chosen = codec(
+        model, using=using, natural_foreign=natural_foreign, natural_primary=natural_primary
+    )
+    writer = chosen.writer
+    with _told(model, using), _member(target) as (sink, tally):
+        total = _write(writer, sink, default_manager=default_manager, tick=tick)
+        hidden = writer.reading.count() - total.rows if default_manager else 0
+    written = tally.digest()
+    return ModelPart(
+        model=model._meta.label,
+        table=model._meta.db_table,
+        rows=total.rows,
+        raw_bytes=total.bytes,
+        bytes=written.size,
+        sha256=written.hex,
+        digest=lines.digest_hex(total.digest),
+        fields=tuple(column.name for column in writer.fields),
+        primary_key=str(model._meta.pk.name) if writer.has_key else "",
+        natural_foreign=natural_foreign,
+        hidden=hidden,
+        findings=tuple(_finding(model, each) for each in writer.unreadable.values()),
+    )
+
+
+def digest_model(
+    model: type[Model],
+    *,
+    using: str,
+    natural_foreign: bool = False,
+    natural_primary: bool = False,
+    default_manager: bool = False,
+    tick: Tick,
+) -> tuple[int, str]:
+    """Rows and row digest of a live table, as a dump of it would say."""
+    chosen = codec(
+        model, using=using, natural_foreign=natural_foreign, natural_primary=natural_primary
+    )
+    with _told(model, using):
+        total = _write(chosen.writer, None, default_manager=default_manager, tick=tick)
+    return total.rows, lines.digest_hex(total.digest)
+
+
+def estimate(models: Sequence[type[Model]], using: str) -> dict[str, Estimate]:
+    """By label, roughly what the tables hold: for progress and for room, not for proof."""
+    return reading_of(using).estimate(models, using) if models else {}
+
+
+def _write(writer: LineWriter, sink: _Sink | None, *, default_manager: bool, tick: Tick) -> _Total:
+    condition = writer.reading.visible() if default_manager else EVERYTHING
+    total = _Total()
+    for page in writer.pages(condition):
+        written, canonical = writer.spell(page)
+        total.digest += sum(map(lines.row_digest, canonical))
+        chunk = b"\n".join([*written, b""])
+        if sink is not None:
+            sink.write(chunk)
+        total.rows += len(written)
+        total.bytes += len(chunk)
+        tick(len(written))
+    return total
+
+
+@contextmanager
+def _member(target: Path) -> Iterator[tuple[_Sink, Tally]]:
+    """A compressed file, on the disk when the block is left; removed where it fails."""
+    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+    try:
+        with target.open("wb") as stream:
+            tally = Tally(stream)
+            with compressor.stream_writer(cast(BinaryIO, tally), closefd=False) as sink:
+                yield sink, tally
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _told(model: type[Model], using: str) -> Iterator[None]:
+    """Say what to do where the table is not as the model says."""
+    try:
+        yield
+    except (OperationalError, ProgrammingError) as error:
+        if not _NO_TABLE.search(str(error)):
+            raise
+        raise ConfigurationError(
+            f"{model._meta.label}: database {using!r} has no such table or column "
+            f"({str(error).splitlines()[0]}). Run `manage.py migrate --database {using}`, or leave "
+            "the model out of DISKETTE_APPS."
+        ) from error
+
+
+def _finding(model: type[Model], unreadable: Unreadable) -> Finding:
+    label, field = model._meta.label, unreadable.field
+    return Finding(
+        code="value-out-of-range",
+        severity=Severity.WARNING,
+        message=f"{label}.{field} holds in {counted(unreadable.count)} (primary key "
+        f"{', '.join(unreadable.keys)}) what its field cannot read: {unreadable.why}. It is dumped "
+        "as it is, and a load will refuse it.",
+        hint="Correct these values in the database, then dump again.",
+        model=label,
+        field=field,
+        objects=tuple(unreadable.keys),
+        count=unreadable.count,
+    )

@@ -1,0 +1,245 @@
+"""What loading finds wrong, in words: one function per kind of problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from django.db.models import Model
+from humanize import intcomma
+
+from diskette.core.manifest import ModelEntry
+from diskette.core.report import JSON, Finding, Severity
+
+SAMPLE = 10
+"""Of keys and of objects in a finding."""
+
+CONTENT_TYPE = "contenttypes.ContentType"
+PERMISSION = "auth.Permission"
+DAMAGED_HINT = "The archive is damaged: fetch it again or use another one."
+CHANGED_HINT = (
+    "Something wrote to the table since, or a trigger changed rows as they were written: stop "
+    "what writes to it and load again."
+)
+STALE_HINT = (
+    "Where the archive is made, run `manage.py remove_stale_contenttypes --include-stale-apps`, "
+    "which names what it deletes along and asks, and dump again; or install the application here "
+    "and run `manage.py migrate`."
+)
+MADE_HINT = (
+    "Archives carry no permissions. What the project's code made at run time, or somebody by "
+    "hand, has to be made here first, with the same codename and content type. For what is left "
+    f"of a model that is gone: {STALE_HINT[0].lower()}{STALE_HINT[1:]}"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Rows that share a problem: how many, some of their primary keys, some values."""
+
+    count: int
+    keys: tuple[JSON, ...] = ()
+    objects: tuple[JSON, ...] = ()
+
+
+def rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{intcomma(count)} rows"
+
+
+def listed(values: Sequence[JSON], *, limit: int = 5) -> str:
+    shown = ", ".join(str(value) for value in values[:limit])
+    return f"{shown}, …" if len(values) > limit else shown
+
+
+def foreignkey_missing(
+    model: type[Model], field: str, target: type[Model], sample: Sample, *, loaded: bool
+) -> Finding:
+    """References of the archive to rows that will not be there."""
+    label, there = model._meta.label, target._meta.label
+    where = "not in the archive" if loaded else "neither in the archive nor in this database"
+    hint = (
+        f"Dump again with every row of {there}: look for rows that its manager or its "
+        "definition leaves out. Or correct these rows where the archive is made."
+        if loaded
+        else f"Include {there} in a definition of DISKETTE_APPS where the archive is made, and "
+        "dump again; or load an archive that holds it first."
+    )
+    return Finding(
+        code="foreignkey-missing",
+        severity=Severity.ERROR,
+        message=f"Integrity error: ForeignKey missing: {label}.{field} refers in "
+        f"{rows(sample.count)} to {there} ({listed(sample.keys)}), {where}.",
+        hint=hint,
+        model=label,
+        field=field,
+        target=there,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def foreignkey_left_dangling(
+    model: type[Model], field: str, target: type[Model], sample: Sample
+) -> Finding:
+    """References of rows that stay, to rows that the load would take away."""
+    label, there = model._meta.label, target._meta.label
+    return Finding(
+        code="foreignkey-missing",
+        severity=Severity.ERROR,
+        message=f"Integrity error: ForeignKey missing: {label}.{field} refers in "
+        f"{rows(sample.count)}, which stay in the database, to {there} ({listed(sample.keys)}), "
+        "which the archive does not hold.",
+        hint=f"Include {label} in a definition of DISKETTE_APPS where the archive is made, so that "
+        "its rows are replaced too, and dump again; or delete these rows here; or load with "
+        "--mode merge.",
+        model=label,
+        field=field,
+        target=there,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def tolerated(finding: Finding) -> Finding:
+    """The same where the foreign key has no constraint: the project allows it to dangle."""
+    return replace(
+        finding,
+        severity=Severity.WARNING,
+        hint="The field has db_constraint=False, so the rows are loaded as they are.",
+    )
+
+
+def stale(model: type[Model], field: str, target: type[Model], sample: Sample) -> Finding:
+    """References to content types or permissions that this project does not have."""
+    code, things, hint = {
+        CONTENT_TYPE: ("stale-contenttype", "content types", STALE_HINT),
+        PERMISSION: ("stale-permission", "permissions", MADE_HINT),
+    }[target._meta.label]
+    named = [".".join(map(str, key)) if isinstance(key, list) else key for key in sample.keys]
+    return Finding(
+        code=code,
+        severity=Severity.ERROR,
+        message=f"{model._meta.label}.{field} refers in {rows(sample.count)} to {things} that "
+        f"this project does not have: {listed(named)}.",
+        hint=hint,
+        model=model._meta.label,
+        field=field,
+        target=target._meta.label,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def unique_conflict(model: type[Model], field: str, sample: Sample, *, merging: bool) -> Finding:
+    label = model._meta.label
+    where = "the archive and the database together" if merging else "the archive"
+    cure = "Correct all but one of them where the archive is made, and dump again"
+    return Finding(
+        code="unique-conflict",
+        severity=Severity.ERROR,
+        message=f"{label}: {rows(sample.count)} in {where} share values of {field} that must be "
+        f"unique: {listed(sample.keys)}.",
+        hint=f"{cure}; or do so here; or load with --mode replace." if merging else f"{cure}.",
+        model=label,
+        field=field,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def null_conflict(model: type[Model], field: str, sample: Sample) -> Finding:
+    label = model._meta.label
+    return Finding(
+        code="null-conflict",
+        severity=Severity.ERROR,
+        message=f"{label}.{field} is null in {rows(sample.count)}, which it may not be here.",
+        hint="Fill it in where the archive is made, and dump again; or load into the release of "
+        "the project that the archive was made with, and upgrade then.",
+        model=label,
+        field=field,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def value_out_of_range(
+    model: type[Model], field: str, sample: Sample, *, engine: str, why: str
+) -> Finding:
+    label = model._meta.label
+    return Finding(
+        code="value-out-of-range",
+        severity=Severity.ERROR,
+        message=f"{label}.{field} has values in {rows(sample.count)} that {engine} cannot keep "
+        f"here ({listed(sample.keys)}): {why}.",
+        hint="Correct the values where the archive is made, and dump again; or change the field "
+        "here so that it has room for them (migrations).",
+        model=label,
+        field=field,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def check_conflict(model: type[Model], constraint: str, sample: Sample) -> Finding:
+    label = model._meta.label
+    return Finding(
+        code="value-out-of-range",
+        severity=Severity.ERROR,
+        message=f"{label}: the constraint {constraint} does not hold for {rows(sample.count)}.",
+        hint="Correct the rows where the archive is made, and dump again; or load into the "
+        "release of the project that the archive was made with, and upgrade then.",
+        model=label,
+        field=constraint,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def unknown_field(model: type[Model], field: str, sample: Sample, *, ignored: bool) -> Finding:
+    label = model._meta.label
+    return Finding(
+        code="unknown-field",
+        severity=Severity.WARNING if ignored else Severity.ERROR,
+        message=f"{label} has no field {field} here, but has it in {rows(sample.count)} of the "
+        "archive" + ("; its values are left out." if ignored else "."),
+        hint="To keep the values, load into the release of the project that the archive was made "
+        "with, and upgrade then." + ("" if ignored else " Or leave them out: --ignorenonexistent."),
+        model=label,
+        field=field,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def differences(entry: ModelEntry, count: int, digest: str, *, where: str) -> list[Finding]:
+    """How rows found somewhere differ from those the manifest promises."""
+    label, promise = entry.model, "its manifest" if where == "the archive" else "the archive"
+    difference = None
+    if count != entry.rows:
+        message = (
+            f"{label} has {rows(count)} in {where}; {promise} promises {intcomma(entry.rows)}."
+        )
+        code, difference = "row-count-mismatch", abs(count - entry.rows)
+    elif digest != entry.digest:
+        message = (
+            f"{label}: the rows in {where} are not those that {promise} promises (digest "
+            f"{digest[:12]}…, promised {entry.digest[:12]}…)."
+        )
+        code = "digest-mismatch"
+    else:
+        return []
+    return [
+        Finding(
+            code=code,
+            severity=Severity.ERROR,
+            message=message,
+            hint=DAMAGED_HINT if where == "the archive" else CHANGED_HINT,
+            model=label,
+            count=difference,
+        )
+    ]

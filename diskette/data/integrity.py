@@ -1,0 +1,215 @@
+"""What would break if the staged rows were applied: found by SQL, all of it, before it is.
+
+Every question is asked about the rows as they will be, so nothing depends on the order of
+loading, and cycles are no case of their own. Where a rule is an expression (conditional or
+functional constraints), Django compiles it as it did for the live table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from django.db.models import Model
+
+from diskette.core.report import JSON, Finding
+from diskette.data import constraints, findings, natural, tables
+from diskette.data.engines.staging import REFUSED
+from diskette.data.findings import SAMPLE, Sample
+from diskette.data.kinds import AnyField
+from diskette.data.outcome import Mode, Outcome
+from diskette.data.stage import Staging
+from diskette.data.tables import AnyReference
+
+
+def check(staging: Staging, models: Sequence[type[Model]], *, mode: str) -> list[Finding]:
+    """Every problem that applying `models` in this mode would meet.
+
+    Resolves natural keys in the staging on the way, and changes nothing live. Raises
+    StagingLost where staged rows are gone.
+    """
+    staging.confirm(models)
+    outcome, engine = staging.outcome(models, mode), staging.engine
+    with engine.explained(), engine.opened(writing=True), engine.checking():
+        natural.resolve(outcome)
+        return list(_problems(outcome))
+
+
+def _problems(outcome: Outcome) -> Iterator[Finding]:
+    for model in outcome.models:
+        yield from _of_references(outcome, model)
+        yield from _of_columns(outcome, model)
+        yield from _of_constraints(outcome, model)
+    for model in _staying(outcome):
+        yield from _left_dangling(outcome, model)
+
+
+def _of_references(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
+    """Staged rows that refer to what will not be there."""
+    for reference in tables.references(model):
+        yield from _unnamed(outcome, model, reference)
+        referred = tables.target(reference)
+        if not outcome.has(referred):
+            continue
+        missing = (
+            f"FROM {outcome.engine.staged(model)} AS referring WHERE {_dangles(outcome, reference)}"
+        )
+        if sample := _sample(outcome, model, reference, missing):
+            loaded = outcome.loads(referred)
+            finding = findings.foreignkey_missing(
+                model, reference.name, referred, sample, loaded=loaded
+            )
+            yield finding if tables.is_enforced(reference) else findings.tolerated(finding)
+
+
+def _unnamed(outcome: Outcome, model: type[Model], reference: AnyReference) -> Iterator[Finding]:
+    """Natural keys that nothing answers to."""
+    referred = tables.concrete(reference.remote_field.model)
+    if reference not in tables.natural_references(model):
+        return
+    column = outcome.engine.column(reference)
+    named = f"referring.{outcome.engine.natural(model, reference)}"
+    missing = (
+        f"FROM {outcome.engine.staged(model)} AS referring"
+        f" WHERE {named} IS NOT NULL AND referring.{column} IS NULL"
+    )
+    sample = _sample(outcome, model, reference, missing, key=named)
+    if sample and referred._meta.label in natural.NEVER_LOADED:
+        yield findings.stale(model, reference.name, referred, sample)
+    elif sample:
+        loaded = outcome.loads(referred)
+        yield findings.foreignkey_missing(model, reference.name, referred, sample, loaded=loaded)
+
+
+def _left_dangling(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
+    """Live rows that stay, and now refer to a live row that will be gone.
+
+    What dangles already is not this load's doing.
+    """
+    for reference in tables.references(model):
+        referred = tables.target(reference)
+        if not outcome.loads(referred) or not tables.is_enforced(reference):
+            continue
+        if outcome.mode is Mode.MERGE and reference.target_field.primary_key:
+            continue
+        missing = (
+            f"FROM ({outcome.kept(model)}) AS referring WHERE {_dangles(outcome, reference)}"
+            f" AND EXISTS (SELECT 1 FROM {outcome.engine.live(referred)} AS referred"
+            f" WHERE {_refers(outcome, reference)})"
+        )
+        if sample := _sample(outcome, model, reference, missing):
+            yield findings.foreignkey_left_dangling(model, reference.name, referred, sample)
+
+
+def _dangles(outcome: Outcome, reference: AnyReference) -> str:
+    there = outcome.source(tables.target(reference))
+    column = outcome.engine.column(reference)
+    return (
+        f"referring.{column} IS NOT NULL AND NOT EXISTS"
+        f" (SELECT 1 FROM {there} AS referred WHERE {_refers(outcome, reference)})"
+    )
+
+
+def _refers(outcome: Outcome, reference: AnyReference) -> str:
+    name = outcome.engine.column
+    return f"referred.{name(reference.target_field)} = referring.{name(reference)}"
+
+
+def _staying(outcome: Outcome) -> Iterator[type[Model]]:
+    """Models with live rows that the load leaves in place."""
+    yield from (model for model in outcome.neighbours if model._meta.managed)
+    if outcome.mode is Mode.MERGE:
+        yield from outcome.models
+
+
+def _sample(
+    outcome: Outcome, model: type[Model], of: AnyField, rows: str, *, key: str = ""
+) -> Sample | None:
+    """How many rows `FROM … AS referring WHERE …` selects, and some of them; None: not one."""
+    engine = outcome.engine
+    count = int(engine.scalar(f"SELECT count(*) {rows}"))
+    if not count:
+        return None
+    column = key or f"referring.{engine.column(of)}"
+    keys = engine.query(f"SELECT DISTINCT {column} {rows} ORDER BY 1 LIMIT {SAMPLE}")
+    shown = [json.loads(k) if key else tables.shown(of, k, engine.connection) for (k,) in keys]
+    return Sample(count=count, keys=tuple(shown), objects=_objects(outcome, model, rows))
+
+
+def _objects(outcome: Outcome, model: type[Model], rows: str) -> tuple[JSON, ...]:
+    engine, fields = outcome.engine, tables.key_fields(model)
+    columns = [f"referring.{column}" for column in engine.key_columns(model)]
+    places = ", ".join(str(place) for place in range(1, len(columns) + 1))
+    found = engine.query(f"SELECT {', '.join(columns)} {rows} ORDER BY {places} LIMIT {SAMPLE}")
+    return tuple(
+        tables.shown_key(
+            [
+                tables.shown(field, value, engine.connection)
+                for field, value in zip(fields, row, strict=True)
+            ]
+        )
+        for row in found
+    )
+
+
+def _of_columns(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
+    """Nulls where none may be, and values that a column's own check refuses."""
+    engine = outcome.engine
+    for field in tables.stored_fields(model):
+        column = f"referring.{engine.column(field)}"
+        rows = f"FROM {engine.staged(model)} AS referring WHERE {column}"
+        if not field.null or field.primary_key:
+            missing = f"{rows} IS NULL AND {_is_told_nowhere(outcome, model, field)}"
+            if sample := _sample(outcome, model, field, missing):
+                yield findings.null_conflict(model, field.name, replace(sample, keys=()))
+        if condition := field.db_check(engine.connection):
+            refused = f"FROM {engine.staged(model)} AS referring WHERE NOT ({condition})"
+            if sample := _sample(outcome, model, field, refused):
+                name = engine.connection.display_name
+                yield findings.value_out_of_range(
+                    model, field.name, sample, engine=name, why=f"the column must hold {condition}"
+                )
+
+
+def _is_told_nowhere(outcome: Outcome, model: type[Model], field: AnyField) -> str:
+    """That a null is the archive's own: not a value refused, not a natural key unanswered."""
+    column = tables.column_name(field).replace("'", "''")
+    told = f"(',' || coalesce(referring.{REFUSED}, '') || ',') NOT LIKE '%,{column},%'"
+    if field not in tables.natural_references(model):
+        return told
+    return f"{told} AND referring.{outcome.engine.natural(model, field)} IS NULL"
+
+
+def _of_constraints(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
+    """Rows that break what the model declares, in the table as it will be."""
+    connection, merging = outcome.engine.connection, outcome.mode is Mode.MERGE
+    for unique in constraints.unique(model, connection):
+        if sample := _shared(outcome, model, unique):
+            yield findings.unique_conflict(model, unique.name, sample, merging=merging)
+    for check in constraints.checks(model, connection):
+        rows = f"FROM ({outcome.staged(model)}) AS referring WHERE NOT {check.condition}"
+        if count := outcome.engine.scalar(f"SELECT count(*) {rows}"):
+            sample = Sample(count=count, objects=_objects(outcome, model, rows))
+            yield findings.check_conflict(model, check.name, sample)
+
+
+def _shared(outcome: Outcome, model: type[Model], unique: constraints.Unique) -> Sample | None:
+    """The rows of a table, as it will be, that share values; None: there are none."""
+    engine, values = outcome.engine, ", ".join(unique.values)
+    conditions = " AND ".join(unique.conditions) or "1 = 1"
+    rows = f"FROM {outcome.source(model)} AS referring WHERE {conditions}"
+    groups = f"{rows} GROUP BY {values} HAVING count(*) > 1"
+    count = engine.scalar(
+        f"SELECT coalesce(sum(shared), 0) FROM (SELECT count(*) AS shared {groups}) AS groups"
+    )
+    if not count:
+        return None
+    keys = engine.query(f"SELECT {values} {groups} ORDER BY 1 LIMIT {SAMPLE}")
+    counted = f"SELECT referring.*, count(*) OVER (PARTITION BY {values}) AS shared {rows}"
+    alike = f"FROM ({counted}) AS referring WHERE referring.shared > 1"
+    return Sample(
+        count=int(count),
+        keys=tuple(unique.shown(row, engine.connection) for row in keys),
+        objects=_objects(outcome, model, alike),
+    )

@@ -1,0 +1,188 @@
+"""One line of an archive's data: `{"model":…,"pk":…,"fields":{…}}`, as text.
+
+Knows JSON and nothing of databases. Numbers are never turned into floats on their way, since
+a JSON field may hold more digits than a float: JSON values are kept as the text they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from json.encoder import encode_basestring
+
+import orjson
+
+from diskette.core.report import JSON
+from diskette.data.kinds import Kind
+
+MODULUS = 2**256
+"""Row digests are summed modulo this."""
+
+JSON_NULL = "json_null"
+"""The line's extra key: JSON fields that hold JSON's null, where plain null is SQL's NULL."""
+
+_MEMBER_NAME = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
+_MEMBER_END = re.compile(r"\s*([,}])")
+_OBJECT_START = re.compile(r"\s*\{\s*")
+_INEXACT = re.compile(r"\d(?:[.eE]|\d{15})|-0|\\u")
+"""What orjson would read as a float, round, or refuse: exact numbers need the slow reading."""
+_PLAIN_DIGITS = 15
+"""Integers up to so many digits are canonical as they are; `_INEXACT` finds the longer ones."""
+
+
+quote: Callable[[str], str] = encode_basestring
+"""Makes a JSON string, letters unescaped. Raises TypeError at anything but text."""
+
+
+class JSONText(str):
+    """A JSON field's value as JSON text: exact, ready for the column as it is.
+
+    `JSONText("null")` is JSON's null; None is SQL's NULL.
+    """
+
+    __slots__ = ()
+
+
+def _text_of_number(text: str) -> str:
+    return text
+
+
+_skim = json.JSONDecoder(parse_float=_text_of_number, parse_int=_text_of_number).raw_decode
+"""Finds where a value ends, whatever its numbers."""
+
+
+def row_digest(canonical: bytes) -> int:
+    """One row's share of a table's digest: the SHA-256 of its canonical line, as a number."""
+    return int.from_bytes(sha256(canonical).digest(), "big")
+
+
+def digest_hex(total: int) -> str:
+    """The sum of row digests as it stands in the manifest: 64 hexadecimal digits."""
+    return f"{total % MODULUS:064x}"
+
+
+def members(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
+    """The name of each member of the object at `start`, and where its value begins and ends.
+
+    Raises ValueError where there is no JSON object.
+    """
+    opened = _OBJECT_START.match(text, start)
+    if opened is None:
+        raise ValueError("no JSON object")
+    position = opened.end()
+    while named := _MEMBER_NAME.match(text, position):
+        _, end = _skim(text, named.end())
+        name = named[1] if "\\" not in named[1] else json.loads(f'"{named[1]}"')
+        yield name, named.end(), end
+        separator = _MEMBER_END.match(text, end)
+        if separator is None:
+            raise ValueError(f"neither a comma nor a brace at {end}")
+        position = separator.end()
+        if separator[1] == "}":
+            return
+    if text[position : position + 1] != "}":
+        raise ValueError(f"no member's name at {position}")
+
+
+def canonical_json(text: str) -> str:
+    """The one spelling of all JSON texts of one value: keys sorted, numbers by value.
+
+    An engine may spell 100 as 100.0 or 1e2, order keys by length, escape letters or not.
+    Raises ValueError where the text is no JSON.
+    """
+    if _INEXACT.search(text) is None:
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
+    tree = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_refuse)
+    return _spelled(tree)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+class _Number(str):
+    """A number's text."""
+
+    __slots__ = ()
+
+
+def _spelled(tree: JSON) -> str:
+    if isinstance(tree, _Number):
+        return _canonical_number(tree)
+    if isinstance(tree, dict):
+        items = (f"{quote(name)}:{_spelled(tree[name])}" for name in sorted(tree))
+        return "{" + ",".join(items) + "}"
+    if isinstance(tree, list):
+        return "[" + ",".join(map(_spelled, tree)) + "]"
+    return quote(tree) if isinstance(tree, str) else json.dumps(tree)
+
+
+def _canonical_number(text: str) -> str:
+    """Significant digits and exponent, or the plain integer where that is as short as any."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent beyond all measure
+        return text
+    if not number.is_finite():
+        return text
+    sign, digits, exponent = number.as_tuple()
+    significant = "".join(map(str, digits)).lstrip("0")
+    stripped = significant.rstrip("0")
+    if not stripped:
+        return "0"
+    power = int(exponent) + len(significant) - len(stripped)
+    minus = "-" if sign else ""
+    if power >= 0 and len(stripped) + power <= _PLAIN_DIGITS:
+        return f"{minus}{stripped}{'0' * power}"
+    return f"{minus}{stripped}e{power}"
+
+
+def canonical_address(text: str) -> str:
+    """An IP address's piece, IPv6 by its bytes: engines compress the same address differently."""
+    if ":" not in text:
+        return text
+    try:
+        return quote(socket.inet_pton(socket.AF_INET6, text.strip('"')).hex())
+    except OSError:
+        return text
+
+
+Tree = dict[str, JSON]
+Spans = dict[str, tuple[int, int]]
+"""Where the value of each field begins and ends in the line's text."""
+
+CANONICAL: Mapping[Kind, Callable[[str], str]] = {
+    Kind.JSON: canonical_json,
+    Kind.ADDRESS: canonical_address,
+}
+"""Kinds that engines are free to spell, and how their pieces enter the canonical line."""
+
+
+def dissect(text: str) -> tuple[Tree, Spans]:
+    """A line's members, `fields` left empty, and where the values of its fields stand.
+
+    Raises ValueError where the text is no JSON object.
+    """
+    tree: Tree = {}
+    spans: Spans = {}
+    for name, start, end in members(text):
+        if name == "fields":
+            tree[name] = {}
+            spans = {field: (first, last) for field, first, last in members(text, start)}
+        else:
+            tree[name] = json.loads(text[start:end])
+    return tree, spans
+
+
+def respelled(text: str, spans: Spans, spell: Mapping[str, Callable[[str], str]]) -> str:
+    """The text with the values of some fields spelled anew."""
+    parts, position = [], 0
+    for name, (start, end) in spans.items():
+        if name in spell:
+            parts += [text[position:start], spell[name](text[start:end])]
+            position = end
+    return "".join([*parts, text[position:]])

@@ -1,0 +1,118 @@
+"""What loading needs to know of a model's own table: columns, keys, references.
+
+Only what stands in the table itself: an inherited field is its parent's business, a
+generated column the database's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import ForeignKey, ForeignObjectRel, Model
+
+from diskette.core.report import JSON
+from diskette.data.kinds import AnyField
+
+AnyReference = ForeignKey[Any, Any]
+
+
+def stored_fields(model: type[Model]) -> tuple[AnyField, ...]:
+    """The fields whose columns a row of this table is written with."""
+    return tuple(field for field in model._meta.local_concrete_fields if not field.generated)
+
+
+def column_name(field: AnyField) -> str:
+    """As it stands in the database; every stored field has one."""
+    return str(field.column)
+
+
+def generated_fields(model: type[Model]) -> tuple[AnyField, ...]:
+    return tuple(field for field in model._meta.local_concrete_fields if field.generated)
+
+
+def key_fields(model: type[Model]) -> tuple[AnyField, ...]:
+    """The fields of the primary key; more than one where it is composite."""
+    return tuple(model._meta.pk_fields)
+
+
+def references(model: type[Model]) -> tuple[AnyReference, ...]:
+    """The foreign keys of this table: one-to-one and parent links among them."""
+    return tuple(field for field in stored_fields(model) if isinstance(field, ForeignKey))
+
+
+def concrete(model: type[Model]) -> type[Model]:
+    """The model that has the table: a proxy's own parent."""
+    return model._meta.concrete_model or model
+
+
+def target(reference: AnyReference) -> type[Model]:
+    """The model whose table holds what the reference points to."""
+    return concrete(reference.target_field.model)
+
+
+def referenced_fields(model: type[Model]) -> frozenset[AnyField]:
+    """The fields of this table that any model's foreign keys name: the key, a `to_field`."""
+    relations = model._meta.get_fields(include_hidden=True)
+    referring = (each.field for each in relations if isinstance(each, ForeignObjectRel))
+    named = {each.target_field for each in referring if isinstance(each, ForeignKey)}
+    return frozenset(named.intersection(stored_fields(model)))
+
+
+def has_natural_key(model: type[Model]) -> bool:
+    return hasattr(model, "natural_key") and hasattr(manager(model), "get_by_natural_key")
+
+
+def manager(model: type[Model]) -> Any:
+    """The one that Django itself asks for natural keys."""
+    return model._default_manager  # noqa: SLF001 - a documented name
+
+
+def natural_references(model: type[Model]) -> tuple[AnyReference, ...]:
+    """The references that an archive may hold as lists: Django's natural foreign keys."""
+    return tuple(each for each in references(model) if has_natural_key(each.remote_field.model))
+
+
+def is_enforced(reference: AnyReference) -> bool:
+    """Whether the database itself holds the reference to be true."""
+    return bool(getattr(reference, "db_constraint", True))
+
+
+def neighbours(models: Iterable[type[Model]], using: str) -> Iterator[type[Model]]:
+    """Every other model with a table in this database: what stays beside the loaded ones."""
+    loaded = {model._meta.db_table for model in models}
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        existing = set(connection.introspection.table_names(cursor))
+    for model in apps.get_models(include_auto_created=True):
+        options = model._meta
+        if options.proxy or options.swapped or options.db_table in loaded:
+            continue
+        if options.db_table in existing and router.allow_migrate_model(using, model):
+            yield model
+
+
+def shown(field: AnyField, value: Any, connection: BaseDatabaseWrapper) -> JSON:
+    """A raw column value as people know it, fit for JSON."""
+    if value is None:
+        return None
+    column: Any = field.get_col(field.model._meta.db_table)
+    converters = connection.ops.get_db_converters(column) + column.get_db_converters(connection)
+    for convert in converters:
+        value = convert(value, column, connection)
+    return plain(value)
+
+
+def shown_key(values: list[JSON]) -> JSON:
+    """A key of one value is that value."""
+    return values[0] if len(values) == 1 else values
+
+
+def plain(value: Any) -> JSON:
+    """The nearest value that JSON has."""
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
