@@ -1,0 +1,28 @@
+"""Directories of files: collected into an archive, staged beside their place, swapped in.
+
+Collecting and staging stream: memory does not grow with the files. Links are kept as links
+and never followed, on the way out or in. Shapes and rules: docs/archive.md.
+"""
+
+from __future__ import annotations
+
+from diskette.storages.collecting import Measure, StoragePart, collect, measure
+from diskette.storages.configured import Storage, live_path, resolve
+from diskette.storages.places import staged_in
+from diskette.storages.staging import stage
+from diskette.storages.swapping import discard, settle, swap
+
+__all__ = [
+    "Measure",
+    "Storage",
+    "StoragePart",
+    "collect",
+    "discard",
+    "live_path",
+    "measure",
+    "resolve",
+    "settle",
+    "stage",
+    "staged_in",
+    "swap",
+]

@@ -1,0 +1,326 @@
+"""The tree of a storage is unpacked beside its place, and every byte of it checked.
+
+Tree and index are read side by side: each member must be the one the index has next, of the
+same kind and size, with the digest it promises. What is beyond the manifest's counts is
+refused before it is written, so an archive unpacks to no more than it says.
+
+Nothing here looks up a path: names are made in directories that are held open, in an order
+that has each directory before its content. So no link, whoever made it, can lead a file out.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from diskette.core.checksum import Source, Tick, copy_with_digest
+from diskette.core.exceptions import (
+    ArchiveError,
+    ChecksumMismatch,
+    ForeignArchive,
+    UnsafeMember,
+)
+from diskette.core.files import (
+    DIRECTORY_FLAGS,
+    PRIVATE_DIRECTORY,
+    printable,
+    remove_tree,
+    sync_filesystem,
+)
+from diskette.core.frames import FrameReader, frames_of
+from diskette.core.manifest import StorageEntry
+from diskette.core.space import disk_errors_named
+from diskette.core.tar import Header, TarReader
+from diskette.storages.index import DEEPEST, LONGEST_LINE, ROOT, Entry, Kind, leaves
+from diskette.storages.places import Place, is_ours
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+LONGEST_PART = 255
+"""Bytes of a name in a directory."""
+
+_FILE_MODES = 0o777
+"""Kept of a file: nothing that would let it run as somebody else."""
+_DIRECTORY_MODES = 0o3777
+
+
+def stage(
+    entry: StorageEntry, tree: Path | Source, index: Path, live: Path, run: str, *, tick: Tick
+) -> Path:
+    """Unpack a storage's members where `swap` will find them. Returns the staged tree.
+
+    The index must have been checked, by extracting it; the tree is checked against that, so it
+    may be read where it lies (`ArchiveReader.content`), without room for a copy of it.
+
+    Ticks the bytes written. May be repeated: an attempt before is removed; once the swap has
+    begun nothing is done. Raises ArchiveError for what is not as promised, UnsafeMember for
+    what would leave the storage, StorageError, InsufficientSpace; then nothing is left of it.
+    """
+    place = Place.for_staging(live, run)
+    if place.has_begun:
+        return place.staged
+    parent = place.staged.parent
+    with disk_errors_named(parent, needed=entry.raw_bytes):
+        parent.mkdir(parents=True, exist_ok=True)
+        remove_tree(place.staging)
+        remove_tree(place.staged)
+        try:
+            place.staging.mkdir(mode=PRIVATE_DIRECTORY)
+            _unpack(entry, tree, index, place, tick)
+            # After a power cut, too, what a committed load swaps in must be there.
+            sync_filesystem(place.staging)
+        except BaseException:
+            remove_tree(place.staging)
+            raise
+        place.staging.rename(place.staged)
+    return place.staged
+
+
+def _unpack(
+    entry: StorageEntry, tree: Path | Source, index: Path, place: Place, tick: Tick
+) -> None:
+    with (
+        frames_of(tree, archive=entry.tree.name, name="its tree") as frames,
+        frames_of(index, archive=entry.index.name, name="its list") as lines,
+    ):
+        reader = TarReader(frames, entry.tree.name)
+        unpacker = _Unpacker(entry, reader, place, tick)
+        try:
+            for listed in _listed(entry, reader, lines):
+                unpacker.take(listed)
+            unpacker.finish()
+        finally:
+            unpacker.close()
+
+
+def _listed(entry: StorageEntry, reader: TarReader, lines: FrameReader) -> Iterator[Entry]:
+    """The line of each member that comes. Raises ForeignArchive where they do not match."""
+    entries = _entries(entry, lines)
+    for header in reader:
+        listed = next(entries, None)
+        if listed is None:
+            raise _mismatch(entry, header.name, "is not in the index")
+        if _shape(header) != _shape(listed.header()):
+            raise _mismatch(entry, header.name, f"is {listed.path!r} in the index")
+        yield listed
+    if (left := next(entries, None)) is not None:
+        raise _mismatch(entry, left.path, "is in the index but not in the tree")
+
+
+def _entries(entry: StorageEntry, lines: FrameReader) -> Iterator[Entry]:
+    count = 0
+    for line in lines.lines(LONGEST_LINE):
+        count += 1
+        if count > entry.entries:
+            why = f"it lists more than the {entry.entries:,} entries promised. Do not load it."
+            raise ForeignArchive(entry.index.name, why)
+        try:
+            yield Entry.from_line(line)
+        except ValueError as error:
+            why = f"line {count:,} is not one of Diskette's ({error}). Do not load it."
+            raise ForeignArchive(entry.index.name, why) from error
+    if count < entry.entries:
+        why = f"it lists {count:,} entries of the {entry.entries:,} promised. Fetch it again."
+        raise ForeignArchive(entry.index.name, why)
+
+
+def _shape(header: Header) -> tuple[str, str, int, str]:
+    return header.name, header.kind, header.size, header.link
+
+
+def _mismatch(entry: StorageEntry, name: str, what: str) -> ArchiveError:
+    why = f"{printable(name)} {what}: the archive was changed or damaged. Do not load it."
+    return ForeignArchive(entry.tree.name, why)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Level:
+    """A directory being filled."""
+
+    prefix: str
+    """Of the paths in it: empty, or ending in a slash."""
+    directory: int
+    entry: Entry
+
+
+class _Unpacker:
+    def __init__(self, entry: StorageEntry, reader: TarReader, place: Place, tick: Tick) -> None:
+        self._entry, self._reader, self._place, self._tick = entry, reader, place, tick
+        self._levels: list[_Level] = []
+        self._files = self._bytes = 0
+        self._is_root = os.geteuid() == 0
+
+    def take(self, entry: Entry) -> None:
+        self._count(entry)
+        if entry.path == ROOT:
+            self._open_root(entry)
+        else:
+            self._require_safe(entry.path)
+            prefix, name = self._enter(entry.path)
+            try:
+                self._make(entry, name, prefix)
+            except FileExistsError as error:
+                raise self._unsafe(entry.path, "comes twice") from error
+        self._tick(0)
+
+    def finish(self) -> None:
+        """Close what is open, and compare with the manifest."""
+        if not self._levels:
+            raise ForeignArchive(self._entry.tree.name, "it is empty. Do not load it.")
+        while self._levels:
+            self._leave()
+        if (self._files, self._bytes) != (self._entry.files, self._entry.raw_bytes):
+            why = (
+                f"it holds {self._files:,} files of {self._bytes:,} bytes where the manifest "
+                f"promises {self._entry.files:,} of {self._entry.raw_bytes:,}. Do not load it."
+            )
+            raise ForeignArchive(self._entry.tree.name, why)
+
+    def close(self) -> None:
+        for level in self._levels:
+            os.close(level.directory)
+
+    def _count(self, entry: Entry) -> None:
+        self._files += entry.kind != Kind.DIRECTORY
+        self._bytes += entry.size + entry.padding
+        if self._bytes > self._entry.raw_bytes or self._files > self._entry.files:
+            why = "it holds more than the manifest promises. Do not load it."
+            raise ForeignArchive(self._entry.tree.name, why)
+
+    def _require_safe(self, path: str) -> None:
+        parts = path.split("/")
+        if path.startswith("/"):
+            raise self._unsafe(path, "is an absolute path")
+        if ".." in parts:
+            raise self._unsafe(path, "leaves the storage")
+        if not all(part not in {"", "."} for part in parts):
+            raise self._unsafe(path, "is spelled in a way that no file is named")
+        if any(is_ours(part) for part in parts):
+            raise self._unsafe(path, "bears a name of Diskette's own")
+        if len(parts) > DEEPEST or max(len(os.fsencode(part)) for part in parts) > LONGEST_PART:
+            raise self._unsafe(path, "is longer than any path in a storage")
+
+    def _open_root(self, entry: Entry) -> None:
+        if self._levels or entry.kind != Kind.DIRECTORY:
+            raise self._unsafe(entry.path, "comes twice, or is no directory")
+        directory = os.open(self._place.staging, DIRECTORY_FLAGS)
+        self._levels.append(_Level(prefix="", directory=directory, entry=entry))
+
+    def _enter(self, path: str) -> tuple[str, str]:
+        """Go up to the directory that has the path, which must be open still."""
+        parent, _, name = path.rpartition("/")
+        prefix = f"{parent}/" if parent else ""
+        while self._levels and self._levels[-1].prefix != prefix:
+            self._leave()
+        if not self._levels:
+            raise self._unsafe(path, "comes before its directory, or long after it")
+        return prefix, name
+
+    def _make(self, entry: Entry, name: str, prefix: str) -> None:
+        directory = self._levels[-1].directory
+        if entry.kind == Kind.DIRECTORY:
+            os.mkdir(name, PRIVATE_DIRECTORY, dir_fd=directory)
+            opened = os.open(name, DIRECTORY_FLAGS, dir_fd=directory)
+            self._levels.append(_Level(prefix=f"{prefix}{name}/", directory=opened, entry=entry))
+        elif entry.kind == Kind.FILE:
+            self._make_file(entry, name, directory)
+        elif entry.kind == Kind.LINK:
+            self._make_link(entry, name, directory)
+        elif entry.kind == Kind.HARD_LINK:
+            self._make_hard_link(entry, name, directory)
+
+    def _make_file(self, entry: Entry, name: str, directory: int) -> None:
+        with os.fdopen(os.open(name, _NEW_FILE, 0o600, dir_fd=directory), "wb") as stream:
+            found = copy_with_digest(self._reader, stream, tick=self._tick, at_most=entry.size)
+            if found.hex != entry.sha256:
+                path = printable(entry.path)
+                raise ChecksumMismatch(self._entry.tree.name, path, entry.sha256, found.hex)
+            stream.flush()
+            self._describe(stream.fileno(), entry, _FILE_MODES)
+
+    def _make_link(self, entry: Entry, name: str, directory: int) -> None:
+        if leaves(entry.path, entry.target):
+            raise self._unsafe(entry.path, f"points out of the storage, to {entry.target!r},")
+        os.symlink(entry.target, name, dir_fd=directory)
+        if self._is_root:
+            with _owner_allowed():
+                os.chown(name, *_owner(entry), dir_fd=directory, follow_symlinks=False)
+        times = (entry.mtime_ns, entry.mtime_ns)
+        os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
+
+    def _make_hard_link(self, entry: Entry, name: str, directory: int) -> None:
+        *way, first = entry.target.split("/")
+        self._require_safe(entry.target)
+        at = os.dup(self._levels[0].directory)
+        try:
+            for part in way:
+                below = os.open(part, DIRECTORY_FLAGS, dir_fd=at)
+                os.close(at)
+                at = below
+            if not stat.S_ISREG(os.stat(first, dir_fd=at, follow_symlinks=False).st_mode):
+                raise self._unsafe(entry.path, f"is a hard link to {entry.target!r}, no file,")
+            os.link(first, name, src_dir_fd=at, dst_dir_fd=directory, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            why = f"is a hard link to {entry.target!r}, which did not come before it,"
+            raise self._unsafe(entry.path, why) from error
+        finally:
+            os.close(at)
+
+    def _leave(self) -> None:
+        """Let a directory be as it was, now that nothing more comes into it."""
+        level = self._levels.pop()
+        try:
+            # The children of a root that is moved piecewise need one that may be written to.
+            modes = _DIRECTORY_MODES if self._levels or not self._place.inside else 0
+            self._describe(level.directory, level.entry, modes)
+        finally:
+            os.close(level.directory)
+
+    def _describe(self, opened: int, entry: Entry, modes: int) -> None:
+        if self._is_root:
+            with _owner_allowed():
+                os.fchown(opened, *_owner(entry))
+        if modes:
+            os.fchmod(opened, entry.mode & modes)
+        os.utime(opened, ns=(entry.mtime_ns, entry.mtime_ns))
+
+    def _unsafe(self, path: str, why: str) -> UnsafeMember:
+        return UnsafeMember(self._entry.tree.name, printable(path), why)
+
+
+@contextmanager
+def _owner_allowed() -> Iterator[None]:
+    """Root is not almighty in a container or on a network's disk; there files stay its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EINVAL}:
+            raise
+
+
+def _owner(entry: Entry) -> tuple[int, int]:
+    """As `tar` does: by name where this machine knows the name, else by number."""
+    return _uid(entry.user, entry.uid), _gid(entry.group, entry.gid)
+
+
+@lru_cache(maxsize=1024)
+def _uid(user: str, uid: int) -> int:
+    try:
+        return pwd.getpwnam(user).pw_uid if user else uid
+    except KeyError:
+        return uid
+
+
+@lru_cache(maxsize=1024)
+def _gid(group: str, gid: int) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid if group else gid
+    except KeyError:
+        return gid
