@@ -1,0 +1,48 @@
+"""Asking workers for steps. A message is a hint: its loss costs time, never a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from diskette import conf
+from diskette.core.exceptions import BrokerUnreachable
+from diskette.core.plan import Kind
+from diskette.models import Step
+
+logger = logging.getLogger(__name__)
+
+RETRY_POLICY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3}
+
+
+def send(steps: Iterable[Step]) -> None:
+    """Ask workers for these steps. Raises BrokerUnreachable."""
+    try:
+        for step in steps:
+            _send(step)
+    except (OperationalError, OSError) as error:
+        broker = current_app.connection_for_write().as_uri()
+        raise BrokerUnreachable(broker, str(error)) from error
+
+
+def publish(steps: Iterable[Step]) -> None:
+    """The same from within a run: what cannot be sent now is sent by the next sweep."""
+    try:
+        send(steps)
+    except BrokerUnreachable as error:
+        logger.warning("steps wait for the next sweep: %s", error)
+
+
+def _send(step: Step) -> None:
+    queue = conf.load_queue() if step.run.kind == Kind.LOAD else conf.queue()
+    current_app.send_task(
+        f"diskette.{step.name}",
+        (str(step.pk),),
+        task_id=step.result_id,
+        queue=queue,
+        ignore_result=True,
+        retry_policy=RETRY_POLICY,
+    )

@@ -1,0 +1,213 @@
+"""Starting dumps and loads, and the handle by which they are watched.
+
+Every door goes through here: commands, tasks, the Python functions. A run is planned and
+refused, or recorded and begun; in this process, or by workers when `enqueue` is set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connections
+
+from diskette import conf, engine, messages, results
+from diskette.core import plan
+from diskette.core.exceptions import (
+    BrokerUnreachable,
+    ConfigurationError,
+    DisketteError,
+    UsageError,
+)
+from diskette.core.plan import Kind, State
+from diskette.core.report import JSON, Finding, PlannedStep, Progress
+from diskette.models import Run
+from diskette.steps import dump as dump_steps
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A run, seen from outside. Every property is read anew from its row."""
+
+    id: UUID
+
+    @property
+    def run(self) -> Run:
+        return Run.objects.using(conf.database()).get(pk=self.id)
+
+    @property
+    def kind(self) -> str:
+        return self.run.kind
+
+    @property
+    def state(self) -> str:
+        """`pending`, `running`, `succeeded`, `failed`, `skipped` or `cancelled`."""
+        return self.run.state
+
+    @property
+    def progress(self) -> Progress:
+        """Steps done of steps planned; `percent` weighs them (docs/results.md)."""
+        shape = results.run_shape(self.run)["progress"]
+        return Progress(done=shape["done"], total=shape["total"], unit="steps")
+
+    @property
+    def percent(self) -> float:
+        return self.run.percent
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self.run.all_findings
+
+    @property
+    def archive(self) -> str:
+        """Path of the archive that was made or loaded; empty before it is known."""
+        return self.run.archive
+
+    def wait(self, timeout: float | None = None) -> Handle:
+        """Return when the run has ended, however it did.
+
+        Who waits also sweeps, once a lease: a run that lost its worker ends without beat, too.
+        Raises TimeoutError after `timeout` seconds. Waiting for an enqueued run needs workers;
+        never wait inside a task that occupies the only one.
+        """
+        begun = swept = time.monotonic()
+        while not engine.through_outage(lambda: self.run).has_ended:
+            now = time.monotonic()
+            if timeout is not None and now > begun + timeout:
+                raise TimeoutError(f"run {self.id} has not ended after {timeout} seconds")
+            if now > swept + conf.lease().total_seconds():
+                messages.publish(engine.through_outage(engine.sweep))
+                swept = now
+            time.sleep(POLL_SECONDS)
+        return self
+
+    def cancel(self) -> None:
+        """Ask the run to end. Raises UsageError where that is no longer possible."""
+        engine.cancel(self.id)
+
+
+def start_dump(
+    *,
+    applications: Sequence[str] = (),
+    data: bool = True,
+    storages: bool = True,
+    label: str | None = None,
+    destination: str | None = None,
+    filename: str | None = None,
+    enqueue: bool = False,
+    requested_by: str = "",
+    on_start: Callable[[Handle], None] | None = None,
+) -> Handle:
+    """Dump. Raises ConfigurationError, UsageError or RunConflict before anything is begun.
+
+    Without `enqueue` it returns when the run has ended; `on_start` is told of it before.
+    """
+    options = dump_steps.options(
+        applications=applications,
+        data=data,
+        storages=storages,
+        label=label,
+        destination=destination,
+        filename=filename,
+    )
+    return _start(
+        Kind.DUMP, options, lambda: dump_steps.plan_of(options), enqueue, requested_by, on_start
+    )
+
+
+def start_load(
+    archive: str,
+    *,
+    applications: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    data: bool = True,
+    storages: bool = True,
+    mode: str = "replace",
+    ignore_nonexistent: bool = False,
+    checksum: str | None = None,
+    safety: bool | None = None,
+    check: bool = False,
+    enqueue: bool = False,
+    requested_by: str = "",
+    on_start: Callable[[Handle], None] | None = None,
+) -> Handle:
+    """Load an archive: a path, a URL, a name in the destination, or `latest`."""
+    options = {
+        "archive": str(archive),
+        "applications": list(applications),
+        "exclude": list(exclude),
+        "data": data,
+        "storages": storages,
+        "mode": mode,
+        "ignore_nonexistent": ignore_nonexistent,
+        "checksum": checksum,
+        "safety": conf.safety_dump() if safety is None else safety,
+        "check": check,
+    }
+    return _start(Kind.LOAD, options, lambda: _plan_load(options), enqueue, requested_by, on_start)
+
+
+def _plan_load(options: Mapping[str, JSON]) -> Sequence[PlannedStep]:
+    if not options["data"] and not options["storages"]:
+        raise UsageError("Nothing is left to load: data and storages are both switched off.")
+    if options["mode"] not in ("replace", "merge"):
+        raise UsageError(f"Unknown mode {options['mode']!r}: choose replace or merge.")
+    return plan.load_opening()
+
+
+def _start(
+    kind: Kind,
+    options: Mapping[str, JSON],
+    planned: Callable[[], Sequence[PlannedStep]],
+    enqueue: bool,
+    requested_by: str,
+    on_start: Callable[[Handle], None] | None,
+) -> Handle:
+    _refuse_open_transaction()
+    messages.publish(engine.sweep())
+    try:
+        steps = planned()
+    except DisketteError as error:
+        engine.refuse(kind, options, error, requested_by=requested_by)
+        raise
+    run = engine.create(kind, options, steps, inline=not enqueue, requested_by=requested_by)
+    handle = Handle(run.pk)
+    if enqueue:
+        _enqueue(run)
+    if on_start is not None:
+        on_start(handle)
+    if not enqueue:
+        engine.drive(run.pk)
+    return handle
+
+
+def _enqueue(run: Run) -> None:
+    try:
+        messages.send(
+            run.steps.using(conf.database()).filter(state=State.READY).select_related("run")
+        )
+    except BrokerUnreachable as error:
+        engine.fail(run.pk, error)
+        raise
+
+
+def _refuse_open_transaction() -> None:
+    if any(connections[alias].in_atomic_block for alias in conf.database_aliases()):
+        raise ConfigurationError(
+            "A run cannot start inside a transaction: its steps would not be seen by the processes "
+            "that do them. Start it with transaction.on_commit, or outside of atomic()."
+        )
+
+
+def check_dump(**chosen: JSON) -> dict[str, JSON]:
+    """What a dump of these options would take in; nothing is written.
+
+    Raises ConfigurationError, UsageError or InsufficientSpace, as the dump would.
+    """
+    options = dump_steps.options(**chosen)
+    dump_steps.plan_of(options)
+    return dump_steps.preview(options)

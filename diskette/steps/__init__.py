@@ -1,0 +1,76 @@
+"""The steps of each run, as plain functions from a context to a report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from django.db import DatabaseError, close_old_connections
+
+from diskette.core.exceptions import DisketteError
+from diskette.core.plan import Kind
+from diskette.core.report import Finding, Severity, StepReport
+from diskette.models import Run
+from diskette.steps import dump, load
+from diskette.steps.context import Context
+
+logger = logging.getLogger(__name__)
+
+FUNCTIONS: Mapping[tuple[str, str], Callable[[Context], StepReport]] = {
+    (Kind.DUMP, "check_space"): dump.check_space,
+    (Kind.DUMP, "open_snapshot"): dump.open_snapshot,
+    (Kind.DUMP, "dump_application"): dump.dump_application,
+    (Kind.DUMP, "collect_storage"): dump.collect_storage,
+    (Kind.DUMP, "assemble_archive"): dump.assemble_archive,
+    (Kind.DUMP, "verify_archive"): dump.verify_archive,
+    (Kind.DUMP, "publish_archive"): dump.publish_archive,
+    (Kind.DUMP, "prune"): dump.prune,
+    (Kind.DUMP, "finish"): dump.finish,
+    (Kind.LOAD, "fetch_archive"): load.fetch_archive,
+    (Kind.LOAD, "check_space"): load.check_space,
+    (Kind.LOAD, "verify_archive"): load.verify_archive,
+    (Kind.LOAD, "extract_archive"): load.extract_archive,
+    (Kind.LOAD, "check_compatibility"): load.check_compatibility,
+    (Kind.LOAD, "load_application"): load.load_application,
+    (Kind.LOAD, "check_integrity"): load.check_integrity,
+    (Kind.LOAD, "stage_storage"): load.stage_storage,
+    (Kind.LOAD, "safety_dump"): load.safety_dump,
+    (Kind.LOAD, "apply"): load.apply,
+    (Kind.LOAD, "verify_load"): load.verify_load,
+    (Kind.LOAD, "finish"): load.finish,
+}
+"""By kind of run and name of step."""
+
+
+def cleanup(run: Run) -> list[Finding]:
+    """Clear what a run left, however it ended. May be repeated; what cannot be cleared is told."""
+    close_old_connections()  # a server that restarted meanwhile takes new ones
+    workspace = run.workspace
+    acts: dict[str, Callable[[], None]] = {
+        "The snapshot that the run held": lambda: dump.close_snapshots(run, workspace.path)
+    }
+    if run.kind == Kind.LOAD:
+        schema = f"on PostgreSQL, the schema diskette_{run.pk.hex}"
+        acts[f"The staged rows ({schema})"] = lambda: load.drop_stagings(run, workspace.path)
+        acts[f"The directories .*diskette-{run.pk}.* of storages"] = lambda: load.clear_trees(run)
+    acts |= {f"The unfinished archive {path}": path.unlink for path in dump.partials(run)}
+    acts[f"The workspace {workspace.path}"] = workspace.remove
+    return [finding for what, act in acts.items() for finding in _attempt(what, act)]
+
+
+def _attempt(what: str, act: Callable[[], None]) -> list[Finding]:
+    try:
+        act()
+    except FileNotFoundError:
+        return []  # another process cleared it at the same moment
+    except (OSError, DatabaseError, DisketteError) as error:
+        logger.warning("%s could not be cleared: %s", what, error)
+        return [
+            Finding(
+                code="leftover",
+                severity=Severity.WARNING,
+                message=f"{what} could not be cleared: {error}",
+                hint="Remove it by hand once the cause is gone.",
+            )
+        ]
+    return []

@@ -1,0 +1,64 @@
+"""What a step function is given, and the pulse it shares with its heartbeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from diskette import conf
+from diskette.core.exceptions import Stopped
+from diskette.core.report import JSON, PlannedStep
+from diskette.core.workspace import Workspace
+from diskette.models import Run, Step
+
+
+@dataclass(slots=True)
+class Pulse:
+    """How far a step is, written by the step, read by the heartbeat; and the word to stop."""
+
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    stop: str = ""
+    """Why the step must end; empty while it may go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One taking of one step."""
+
+    run: Run
+    step: Step
+    workspace: Workspace
+    pulse: Pulse = field(default_factory=Pulse)
+    confirm: Callable[[], None]
+    """Raises Stopped unless the step is still this taker's; asked before what cannot be undone."""
+    nested: Callable[[Mapping[str, JSON], Iterable[PlannedStep]], Run]
+    """Makes a dump within this run, under its lock, and returns it ended."""
+
+    @property
+    def subject(self) -> str:
+        return self.step.subject
+
+    @property
+    def options(self) -> Mapping[str, JSON]:
+        return dict(self.run.options)
+
+    def expect(self, total: int, unit: str) -> None:
+        """Say how much there is to do, in rows, bytes or files."""
+        self.pulse.done, self.pulse.total, self.pulse.unit = 0, total, unit
+
+    def tick(self, done: int) -> None:
+        """Count what was done. Raises Stopped when the step must end."""
+        self.pulse.done += done
+        if self.pulse.stop:
+            raise Stopped(self.pulse.stop)
+
+    def output(self, name: str, subject: str = "") -> Mapping[str, JSON]:
+        """What an earlier step of this run left for later ones."""
+        return self.outputs(name)[subject]
+
+    def outputs(self, name: str) -> dict[str, Mapping[str, JSON]]:
+        """The same of all steps of one name, by subject, in order."""
+        done = self.run.steps.using(conf.database()).filter(name=name)
+        return {step.subject: step.output for step in done}

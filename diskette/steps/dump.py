@@ -1,0 +1,484 @@
+"""The steps of a dump, in the order of diskette.core.plan."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import django
+from django.db import connections
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from diskette import conf, registry, storages
+from diskette.core import archive, catalog, naming, plan, retention
+from diskette.core.exceptions import ConfigurationError, FindingsError, UsageError
+from diskette.core.manifest import (
+    FORMAT,
+    DefinitionEntry,
+    Manifest,
+    MemberEntry,
+    ModelEntry,
+    Snapshot,
+    StorageEntry,
+    Versions,
+)
+from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
+from diskette.core.space import Need, disk_errors_named, require
+from diskette.core.version import __version__
+from diskette.data import dump as data
+from diskette.data import snapshot as snapshots
+from diskette.data.findings import rows as counted
+from diskette.models import Archive, Run, stored
+from diskette.steps.context import Context
+
+COMPRESSED_SHARE = 0.5
+"""Of a table's size on disk: more than its compressed lines have taken in any benchmark."""
+
+
+def options(
+    *,
+    applications: Sequence[str] = (),
+    data: bool = True,
+    storages: bool = True,
+    label: str | None = None,
+    destination: str | None = None,
+    filename: str | None = None,
+    purpose: str = "dump",
+) -> dict[str, JSON]:
+    """What a dump's row keeps of how it was asked for."""
+    return {
+        "applications": list(applications),
+        "data": data,
+        "storages": storages,
+        "label": label or conf.label(),
+        "destination": str(Path(destination).absolute() if destination else conf.destination()),
+        "filename": filename,
+        "purpose": purpose,
+    }
+
+
+def plan_of(options: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
+    """The steps of a dump. Raises ConfigurationError or UsageError, before anything begins."""
+    if not options["data"] and not options["storages"]:
+        raise UsageError("Nothing is left to dump: data and storages are both switched off.")
+    definitions = _resolution(options).definitions
+    trees = _storages(options)
+    if not definitions and not trees:
+        raise ConfigurationError(
+            "Nothing is defined to be dumped: DISKETTE_APPS and DISKETTE_STORAGES are empty. "
+            "Remove DISKETTE_APPS to have every installed application dumped, or define some."
+        )
+    _refuse_inside(Path(options["destination"]))
+    naming.archive_name(
+        label=str(options["label"]),
+        instant=datetime.now(UTC),
+        data=bool(definitions),
+        storages=bool(trees),
+        pattern=_pattern(options),
+    )
+    return plan.dump_plan((each.name for each in definitions), (tree.name for tree in trees))
+
+
+def check_space(context: Context) -> StepReport:
+    """Refuse before work what would fill a disk in the middle of it."""
+    needs = _needs(context.options, context.workspace.path)
+    require(needs)
+    findings = _resolution(context.options).findings
+    return StepReport(stats={"needed_bytes": sum(each.bytes for each in needs)}, findings=findings)
+
+
+def open_snapshot(context: Context) -> StepReport:
+    """Hold each database at one instant, until the run ends."""
+    close_snapshots(context.run, context.workspace.path)
+    opened = {}
+    for alias in _aliases(context.options):
+        context.tick(0)
+        opened[alias] = asdict(snapshots.open_snapshot(alias, context.workspace.path))
+    methods = ", ".join(sorted({str(each["method"]) for each in opened.values()}))
+    return StepReport(stats={"databases": len(opened), "method": methods}, output=opened)
+
+
+def close_snapshots(run: Run, workspace: Path) -> None:
+    """Let go of whatever instants the run holds."""
+    for step in run.steps.using(conf.database()).filter(name="open_snapshot"):
+        for shape in step.output.values():
+            snapshots.close_snapshot(Snapshot(**shape), workspace)
+
+
+def dump_application(context: Context) -> StepReport:
+    """Write one definition's rows as members of the archive to be."""
+    (definition,) = _resolution(context.options, only=[context.subject]).definitions
+    snapshot = Snapshot(**context.output("open_snapshot")[definition.database])
+    directory = context.workspace.path / f"data.{context.step.id}.{context.step.token}"
+    directory.mkdir(exist_ok=True)
+    parts: list[dict[str, JSON]] = []
+    findings: list[Finding] = []
+    with snapshots.reading(snapshot, context.workspace.path) as alias, disk_errors_named(directory):
+        sizes = data.estimate(definition.models, alias)
+        context.expect(sum(size.rows for size in sizes.values()), "rows")
+        for model in definition.models:
+            path = directory / f"{model._meta.label}.jsonl.zst"
+            part = data.dump_model(
+                model,
+                path,
+                using=alias,
+                natural_foreign=definition.natural_foreign,
+                natural_primary=definition.natural_primary,
+                default_manager=definition.default_manager,
+                tick=context.tick,
+            )
+            shape = asdict(replace(part, findings=())) | {"path": str(path)}
+            findings += [replace(each, definition=definition.name) for each in part.findings]
+            findings += [_hidden(shape, definition.name)] if part.hidden else []
+            parts.append(shape)
+    return StepReport(
+        stats={
+            "models": len(parts),
+            "rows": sum(part["rows"] for part in parts),
+            "bytes": sum(part["bytes"] for part in parts),
+        },
+        findings=findings,
+        output={"snapshot": asdict(snapshot), "models": parts},
+    )
+
+
+def collect_storage(context: Context) -> StepReport:
+    """Write one directory's files as members of the archive to be."""
+    (storage,) = [each for each in storages.resolve() if each.name == context.subject]
+    directory = context.workspace.path / f"storage.{context.step.id}.{context.step.token}"
+    directory.mkdir(exist_ok=True)
+    tree, index = directory / "tree.tar.zst", directory / "index.jsonl.zst"
+    context.expect(storages.measure(storage).bytes, "bytes")
+    part = storages.collect(storage, tree, index, tick=context.tick)
+    return StepReport(
+        stats={"files": part.files, "raw_bytes": part.raw_bytes, "bytes": part.tree.bytes},
+        findings=part.findings,
+        output={
+            "tree": asdict(part.tree) | {"path": str(tree)},
+            "index": asdict(part.index) | {"path": str(index)},
+            "entries": part.entries,
+            "files": part.files,
+            "raw_bytes": part.raw_bytes,
+            "excludes": list(storage.excludes),
+        },
+    )
+
+
+def assemble_archive(context: Context) -> StepReport:
+    """Join the parts into one file, beside where it will be published."""
+    manifest, members = _manifest(context)
+    directory = Path(context.options["destination"])
+    with disk_errors_named(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    partial = directory / f".{context.run.pk}.{context.step.token}.partial"
+    context.expect(sum(entry.bytes for entry in manifest.members), "bytes")
+    archive.write_archive(partial, manifest, members, context.tick)
+    return StepReport(
+        stats={"members": len(members) + 1, "bytes": partial.stat().st_size},
+        output={
+            "path": str(partial),
+            "instant": manifest.instant.isoformat(),
+            "rows": manifest.rows,
+            "files": manifest.files,
+        },
+    )
+
+
+def verify_archive(context: Context) -> StepReport:
+    """Read the archive back, every byte, before anybody may rely on it."""
+    path = Path(context.output("assemble_archive")["path"])
+    context.expect(path.stat().st_size, "bytes")
+    with archive.ArchiveReader(path) as reader:
+        broken, digest = reader.verify(context.tick), reader.digest
+    if broken or digest is None:
+        raise FindingsError(broken)
+    return StepReport(
+        stats={"bytes": digest.size, "sha256": digest.hex},
+        output={"sha256": digest.hex, "bytes": digest.size},
+    )
+
+
+def publish_archive(context: Context) -> StepReport:
+    """Give the archive its name; from here on it is a backup."""
+    made, proof = context.output("assemble_archive"), context.output("verify_archive")
+    partial, instant = Path(made["path"]), datetime.fromisoformat(made["instant"])
+    name = naming.archive_name(
+        label=str(context.options["label"]),
+        instant=instant,
+        data=bool(context.outputs("dump_application")),
+        storages=bool(context.outputs("collect_storage")),
+        pattern=_pattern(context.options),
+    )
+    context.confirm()
+    final = _published(context, partial) or archive.publish(partial, partial.parent / name)
+    final.chmod(conf.archive_mode())
+    Archive.objects.using(conf.database()).update_or_create(
+        path=str(final),
+        defaults={
+            "name": final.name,
+            "label": context.options["label"],
+            "purpose": context.options["purpose"],
+            "run": context.run,
+            "instant": stored(instant),
+            "bytes": proof["bytes"],
+            "sha256": proof["sha256"],
+            "verified_at": timezone.now(),
+            "removed_at": None,
+        },
+    )
+    return StepReport(
+        stats={"archive": final.name},
+        output={"path": str(final)},
+    )
+
+
+def prune(context: Context) -> StepReport:
+    """Remove archives that the retention no longer keeps."""
+    keep = conf.keep_last() if conf.auto_purge() else None
+    if keep is None or context.options["purpose"] != "dump":
+        return StepReport(skipped=True, stats={"kept": "every archive is kept"})
+    found = catalog.find(Path(context.options["destination"]))
+    label = context.options["label"]
+    ours = [each for each in found if each.manifest and each.manifest.label == label]
+    decisions = retention.decide(ours, keep_last=keep, now=datetime.now(UTC))
+    removed = [each.archive.path for each in decisions if not each.keep]
+    context.confirm()
+    for path in removed:
+        path.unlink(missing_ok=True)
+    Archive.objects.using(conf.database()).filter(path__in=list(map(str, removed))).update(
+        removed_at=timezone.now()
+    )
+    return StepReport(stats={"removed": len(removed), "kept": len(decisions) - len(removed)})
+
+
+def finish(context: Context) -> StepReport:
+    """Sum up."""
+    made, published = context.output("assemble_archive"), context.output("publish_archive")
+    stats = {
+        "rows": made["rows"],
+        "files": made["files"],
+        "bytes": context.output("verify_archive")["bytes"],
+        "seconds": round((timezone.now() - context.run.created_at).total_seconds(), 3),
+    }
+    Run.objects.using(conf.database()).filter(pk=context.run.pk).update(
+        archive=published["path"], stats=stats
+    )
+    return StepReport()
+
+
+def preview(options: Mapping[str, JSON]) -> dict[str, JSON]:
+    """What a dump would take in and need; nothing is written."""
+    resolution, trees = _resolution(options), _storages(options)
+    sizes = [(each, data.estimate(each.models, each.database)) for each in resolution.definitions]
+    measured = [(tree, storages.measure(tree)) for tree in trees]
+    needs = _needs(options, conf.workspace_root())
+    return {
+        "definitions": [
+            {
+                "name": each.name,
+                "database": each.database,
+                "models": [model._meta.label for model in each.models],
+                "rows": sum(size.rows for size in estimated.values()),
+                "bytes": sum(size.bytes for size in estimated.values()),
+            }
+            for each, estimated in sizes
+        ],
+        "storages": [
+            {"name": tree.name, "files": size.files, "bytes": size.bytes} for tree, size in measured
+        ],
+        "needs": [{"directory": str(n.directory), "bytes": n.bytes, "why": n.why} for n in needs],
+        "findings": [finding.to_json() for finding in resolution.findings],
+    }
+
+
+def has_rows(applications: Sequence[str] = ()) -> bool:
+    """Whether anything defined to be dumped has a row."""
+    return any(
+        QuerySet(model, using=each.database).exists()
+        for each in registry.resolve(applications).definitions
+        for model in each.models
+    )
+
+
+def partials(run: Run) -> list[Path]:
+    """Archives that the run began and did not publish."""
+    if run.kind != plan.Kind.DUMP or "destination" not in run.options:
+        return []
+    return sorted(Path(run.options["destination"]).glob(f".{run.pk}.*.partial"))
+
+
+def _refuse_inside(destination: Path) -> None:
+    """Archives must outlive loads, which replace storages with all that is in them."""
+    for root in conf.storages():
+        if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
+            raise UsageError(
+                f"{destination} lies in {root}, one of DISKETTE_STORAGES: a load would replace it "
+                "and the archives in it. Choose a destination outside of every storage."
+            )
+
+
+def _resolution(
+    options: Mapping[str, JSON], only: Sequence[str] | None = None
+) -> registry.Resolution:
+    if not options["data"]:
+        return registry.Resolution(definitions=(), load_order=(), findings=())
+    return registry.resolve(options["applications"] if only is None else only)
+
+
+def _storages(options: Mapping[str, JSON]) -> tuple[storages.Storage, ...]:
+    return storages.resolve() if options["storages"] else ()
+
+
+def _aliases(options: Mapping[str, JSON]) -> list[str]:
+    return sorted({each.database for each in _resolution(options).definitions})
+
+
+def _pattern(options: Mapping[str, JSON]) -> str | None:
+    return options["filename"] or conf.filename_pattern()
+
+
+def _needs(options: Mapping[str, JSON], workspace: Path) -> list[Need]:
+    """Room for the copy of an SQLite database, the parts, and the archive made of them."""
+    definitions = _resolution(options).definitions
+    sizes = [data.estimate(each.models, each.database) for each in definitions]
+    rows = int(sum(s.bytes for size in sizes for s in size.values()) * COMPRESSED_SHARE)
+    files = sum(storages.measure(each).bytes for each in _storages(options))
+    copies = sum(snapshots.room_needed(alias) for alias in _aliases(options))
+    return [
+        Need(directory=workspace, bytes=copies + rows + files, why="the parts"),
+        Need(directory=Path(options["destination"]), bytes=rows + files, why="the archive"),
+    ]
+
+
+def _hidden(part: Mapping[str, JSON], definition: str) -> Finding:
+    return Finding(
+        code="hidden-rows",
+        severity=Severity.WARNING,
+        message=f"{part['model']}: its manager hides {counted(part['hidden'])} that the archive "
+        "will not have.",
+        hint="Remove 'use_base_manager': False from the definition to have every row.",
+        definition=definition,
+        model=part["model"],
+        count=part["hidden"],
+    )
+
+
+def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:
+    dumped, collected = context.outputs("dump_application"), context.outputs("collect_storage")
+    resolution = _resolution(context.options)
+    order = [model._meta.label for model in resolution.load_order]
+    steps = context.run.steps.using(conf.database())
+    found = [finding for step in steps for finding in step.findings]
+    opened = [Snapshot(**shape) for shape in context.outputs("open_snapshot").get("", {}).values()]
+    _require_one_instant(dumped, opened)
+    members: dict[str, Path] = {}
+    manifest = Manifest(
+        format=FORMAT,
+        label=str(context.options["label"]),
+        instant=_instant(opened, context.run),
+        run=str(context.run.pk),
+        purpose=str(context.options["purpose"]),
+        versions=_versions(opened),
+        snapshots=tuple(opened),
+        definitions=tuple(
+            DefinitionEntry(
+                name=each.name,
+                database=each.database,
+                models=tuple(
+                    _model_entry(part, order, members) for part in dumped[each.name]["models"]
+                ),
+            )
+            for each in resolution.definitions
+        ),
+        load_order=tuple(order),
+        storages=tuple(_storage_entry(name, part, members) for name, part in collected.items()),
+        migrations=_migrations(opened),
+        findings=tuple(map(Finding.from_json, found)),
+    )
+    return manifest, members
+
+
+def _model_entry(
+    part: Mapping[str, JSON], order: Sequence[str], members: dict[str, Path]
+) -> ModelEntry:
+    label = part["model"]
+    name = f"data/{order.index(label) + 1:04}_{label}.jsonl.zst"
+    members[name] = Path(part["path"])
+    return ModelEntry(
+        model=label,
+        table=part["table"],
+        member=MemberEntry(name=name, bytes=part["bytes"], sha256=part["sha256"]),
+        rows=part["rows"],
+        raw_bytes=part["raw_bytes"],
+        digest=part["digest"],
+        fields=tuple(part["fields"]),
+        primary_key=part["primary_key"],
+        natural_foreign=part["natural_foreign"],
+    )
+
+
+def _storage_entry(name: str, part: Mapping[str, JSON], members: dict[str, Path]) -> StorageEntry:
+    entries = {}
+    for kind, ending in (("tree", "tar.zst"), ("index", "index.jsonl.zst")):
+        member = f"storages/{name}.{ending}"
+        members[member] = Path(part[kind]["path"])
+        entries[kind] = MemberEntry(
+            name=member, bytes=part[kind]["bytes"], sha256=part[kind]["sha256"]
+        )
+    return StorageEntry(
+        name=name,
+        tree=entries["tree"],
+        index=entries["index"],
+        entries=part["entries"],
+        files=part["files"],
+        raw_bytes=part["raw_bytes"],
+        excludes=tuple(part["excludes"]),
+    )
+
+
+def _require_one_instant(
+    dumped: Mapping[str, Mapping[str, JSON]], opened: Sequence[Snapshot]
+) -> None:
+    """Parts of two instants are never joined: a part's snapshot is the one held now."""
+    names = {snapshot.name for snapshot in opened}
+    strangers = [name for name, part in dumped.items() if part["snapshot"]["name"] not in names]
+    if strangers:
+        raise ConfigurationError(f"Parts of another instant: {', '.join(strangers)}.")
+
+
+def _instant(opened: Sequence[Snapshot], run: Run) -> datetime:
+    instants = [datetime.fromisoformat(snapshot.at) for snapshot in opened]
+    return min(instants, default=run.created_at).astimezone(UTC)
+
+
+def _versions(opened: Sequence[Snapshot]) -> Versions:
+    engines = {}
+    for snapshot in opened:
+        found = connections[snapshot.database].get_database_version()
+        engines[snapshot.database] = f"{snapshot.engine} {'.'.join(map(str, found))}"
+    return Versions(
+        diskette=__version__,
+        django=django.get_version(),
+        python=platform.python_version(),
+        engines=engines,
+    )
+
+
+def _migrations(opened: Sequence[Snapshot]) -> dict[str, tuple[str, ...]]:
+    leaves: dict[str, tuple[str, ...]] = {}
+    for snapshot in opened:
+        leaves |= registry.migration_leaves(snapshot.database)
+    return leaves
+
+
+def _published(context: Context, partial: Path) -> Path | None:
+    """The archive that an earlier attempt of this very step named before it was cut off."""
+    if partial.exists():
+        return None
+    found = catalog.find(partial.parent)
+    ours = [each for each in found if each.manifest and each.manifest.run == str(context.run.pk)]
+    return next((each.path for each in ours), None)

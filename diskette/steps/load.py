@@ -1,0 +1,506 @@
+"""The steps of a load, in the order of diskette.core.plan."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from diskette import conf, fetch, registry, storages
+from diskette.core import plan
+from diskette.core.archive import ArchiveReader
+from diskette.core.checksum import digest_of
+from diskette.core.exceptions import (
+    ChecksumMismatch,
+    FindingsError,
+    RunFailed,
+    Stopped,
+    UsageError,
+)
+from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
+from diskette.core.plan import State
+from diskette.core.report import JSON, Finding, Severity, StepReport
+from diskette.core.space import Need, require
+from diskette.data import apply as data_apply
+from diskette.data import integrity, tables, verify
+from diskette.data.findings import rows as counted
+from diskette.data.stage import Staging
+from diskette.models import Run, Step
+from diskette.steps import dump
+from diskette.steps.context import Context
+
+LOCK_POLL_SECONDS = 0.1
+STAGED_SHARE = 2.0
+"""Bytes that a row takes in staging for each byte of its line, indexes and all; generous."""
+
+
+def fetch_archive(context: Context) -> StepReport:
+    """Find or download the archive, read its manifest, and plan the rest."""
+    path, digest = _fetched(context)
+    promised = context.options["checksum"]
+    if promised:
+        digest = digest or digest_of(path, context.tick).hex
+        if digest != promised.lower():
+            raise ChecksumMismatch(path.name, "the archive as a whole", promised, digest)
+    with ArchiveReader(path) as reader:
+        manifest = reader.manifest
+    definitions = _definitions(manifest, context.options)
+    trees = manifest.storages if context.options["storages"] else ()
+    if not definitions and not trees:
+        raise UsageError(
+            f"{path.name} holds nothing of that: diskette_inspect lists what it holds."
+        )
+    if not context.options["check"]:
+        _refuse_inside(path, [storages.live_path(each.name) for each in trees])
+    word = context.options["archive"]
+    shown = fetch.without_secrets(word) if fetch.is_url(word) else str(path)
+    Run.objects.using(conf.database()).filter(pk=context.run.pk).update(archive=shown)
+    return StepReport(
+        stats={"bytes": path.stat().st_size, "rows": manifest.rows, "files": manifest.files},
+        output={"path": str(path), "databases": sorted({_database(each) for each in definitions})},
+        then=plan.load_plan(
+            [each.name for each in definitions],
+            [each.name for each in trees],
+            check_only=context.options["check"],
+            safety=context.options["safety"],
+        ),
+    )
+
+
+def check_space(context: Context) -> StepReport:
+    """Refuse before work what would fill a disk in the middle of it."""
+    needs = list(_needs(context))
+    require(needs)
+    return StepReport(stats={"needed_bytes": sum(need.bytes for need in needs)})
+
+
+def verify_archive(context: Context) -> StepReport:
+    """Read every byte of the archive and compare each member with its digest."""
+    path = _path(context)
+    context.expect(path.stat().st_size, "bytes")
+    with ArchiveReader(path) as reader:
+        if broken := reader.verify(context.tick):
+            raise FindingsError(broken)
+    return StepReport(stats={"bytes": path.stat().st_size})
+
+
+def extract_archive(context: Context) -> StepReport:
+    """Take the rows and the indices out of the archive; trees are read where they lie."""
+    manifest = _manifest(context)
+    names = [entry.member.name for entry in _models(manifest, context.options)]
+    if not context.options["check"]:
+        names += [tree.index.name for tree in _trees(manifest, context)]
+    sizes = {member.name: member.bytes for member in manifest.members}
+    context.expect(sum(sizes[name] for name in names), "bytes")
+    directory = context.workspace.path / f"archive.{context.step.token}"
+    with ArchiveReader(_path(context)) as reader:
+        reader.extract(names, directory, context.tick)
+    return StepReport(
+        stats={"members": len(names), "bytes": sum(sizes[name] for name in names)},
+        output={"directory": str(directory)},
+    )
+
+
+def check_compatibility(context: Context) -> StepReport:
+    """Compare the archive's models, fields and migrations with this project's, and make room."""
+    manifest = _manifest(context)
+    entries = _models(manifest, context.options)
+    findings = [*_unknown(entries, context.options), *_migrated(context, manifest, entries)]
+    _refuse(findings)
+    for staging, models in _by_database(context).items():
+        staging.drop()
+        staging.create(models)
+    return StepReport(stats={"models": len(entries)}, findings=findings)
+
+
+def load_application(context: Context) -> StepReport:
+    """Read one definition's rows into staging; nothing live is touched."""
+    (definition,) = [
+        each
+        for each in _definitions(_manifest(context), context.options)
+        if each.name == context.subject
+    ]
+    context.expect(sum(entry.rows for entry in definition.models), "rows")
+    staging = _staging(context, _database(definition))
+    rows = 0
+    findings: list[Finding] = []
+    for entry in definition.models:
+        model = _target(entry)
+        if model is None:
+            continue  # check_compatibility has said so, and the user chose to go on
+        loaded = staging.load(
+            model,
+            _extracted(context) / entry.member.name,
+            entry,
+            ignore_unknown=context.options["ignore_nonexistent"],
+            tick=context.tick,
+        )
+        rows += loaded.rows
+        findings += loaded.findings
+    return StepReport(stats={"models": len(definition.models), "rows": rows}, findings=findings)
+
+
+def check_integrity(context: Context) -> StepReport:
+    """Find every problem of the staged rows with themselves and with what stays in the database."""
+    entries = _models(_manifest(context), context.options)
+    found: list[Finding] = []
+    for staging, models in _by_database(context).items():
+        found += integrity.check(staging, models, mode=context.options["mode"])
+        context.tick(0)
+    _refuse([*_found_while_loading(context), *found])
+    return StepReport(stats={"models": len(entries)}, findings=found)
+
+
+def stage_storage(context: Context) -> StepReport:
+    """Unpack one storage beside its live tree, checking each file."""
+    entry, live = _tree(context, context.subject)
+    index = _extracted(context) / entry.index.name
+    context.expect(entry.raw_bytes, "bytes")
+    with ArchiveReader(_path(context)) as reader:
+        tree, run = reader.content(entry.tree.name), str(context.run.pk)
+        storages.stage(entry, tree, index, live, run, tick=context.tick)
+    return StepReport(
+        stats={"files": entry.files, "bytes": entry.raw_bytes}, output={"live": str(live)}
+    )
+
+
+def safety_dump(context: Context) -> StepReport:
+    """Dump what is about to be replaced, as an archive of its own."""
+    manifest = _manifest(context)
+    wanted = dump.options(
+        data=bool(_models(manifest, context.options)) and dump.has_rows(),
+        storages=any(live.is_dir() for _, live in _live_trees(context)),
+        label=f"{conf.label()}-safety",
+        purpose="safety",
+    )
+    if not wanted["data"] and not wanted["storages"]:
+        return StepReport(skipped=True, stats={"reason": "nothing is there yet to be kept"})
+    child = context.nested(wanted, dump.plan_of(wanted))
+    context.tick(0)
+    if child.state != State.SUCCEEDED:
+        why = next((finding.message for finding in child.all_findings), child.state)
+        raise RunFailed(str(child.pk), f"the safety dump could not be made: {why}")
+    return StepReport(
+        stats={
+            "rows": child.stats["rows"],
+            "bytes": child.stats["bytes"],
+            "archive": Path(child.archive).name,
+        },
+        output={"archive": child.archive},
+    )
+
+
+def apply(context: Context) -> StepReport:
+    """Replace the rows in one transaction that also marks the run; then swap the storages.
+
+    Before the commit nothing has happened, after it all has: a repetition finds the mark and
+    only goes on with the swap.
+    """
+    entries = _models(_manifest(context), context.options)
+    context.expect(sum(entry.rows for entry in entries), "rows")
+    if not _is_applied(context.run):
+        _apply_data(context)
+    lives = [live for _, live in _live_trees(context)]
+    with _alone(context):
+        for live in lives:
+            storages.swap(live, str(context.run.pk))
+    return StepReport(stats={"models": len(entries), "storages": len(lives)})
+
+
+def verify_load(context: Context) -> StepReport:
+    """Digest the live rows again and compare them with the manifest."""
+    if context.options["mode"] == "merge":
+        return StepReport(skipped=True, stats={"reason": "merged rows have no digest of their own"})
+    manifest = _manifest(context)
+    entries = _models(manifest, context.options)
+    context.expect(sum(entry.rows for entry in entries), "rows")
+    found: list[Finding] = []
+    of_other_fields: list[str] = []
+    for definition in _definitions(manifest, context.options):
+        for entry in definition.models:
+            model = _target(entry)
+            if model is not None and not _has_fields_of(entry, model):
+                of_other_fields.append(entry.model)
+            elif model is not None:
+                found += verify.verify(entry, using=_database(definition), tick=context.tick)
+    _refuse(found)
+    stats: dict[str, int | str] = {"models": len(entries) - len(of_other_fields)}
+    if of_other_fields:
+        stats["note"] = f"{', '.join(of_other_fields)} not compared: its fields differ here"
+    return StepReport(stats=stats)
+
+
+def finish(context: Context) -> StepReport:
+    """Let the old trees go, and sum up."""
+    for _, live in _live_trees(context):
+        storages.settle(live, str(context.run.pk))
+    manifest = _manifest(context)
+    stats = {
+        "rows": sum(entry.rows for entry in _models(manifest, context.options)),
+        "files": sum(entry.files for entry in _trees(manifest, context)),
+        "seconds": round((timezone.now() - context.run.created_at).total_seconds(), 3),
+    }
+    Run.objects.using(conf.database()).filter(pk=context.run.pk).update(stats=stats)
+    return StepReport()
+
+
+def _fetched(context: Context) -> tuple[Path, str]:
+    word = context.options["archive"]
+    if not fetch.is_url(word):
+        return Path(fetch.named(word)), ""
+    path = context.workspace.path / f"downloaded.{context.step.token}.tar"
+    return path, fetch.download(word, path, context.tick)
+
+
+def _refuse_inside(archive: Path, replaced: Sequence[Path]) -> None:
+    """An archive must outlive the load of it."""
+    for live in replaced:
+        if archive.resolve().is_relative_to(live.resolve()):
+            raise UsageError(
+                f"{archive} lies in {live}, which this load replaces with all that is in it. Move "
+                "the archive away, or load with --no-storages."
+            )
+
+
+def _path(context: Context) -> Path:
+    return Path(context.output("fetch_archive")["path"])
+
+
+def _manifest(context: Context) -> Manifest:
+    with ArchiveReader(_path(context)) as reader:
+        return reader.manifest
+
+
+def _extracted(context: Context) -> Path:
+    return Path(context.output("extract_archive")["directory"])
+
+
+def _definitions(manifest: Manifest, options: Mapping[str, JSON]) -> list[DefinitionEntry]:
+    """What of the archive's data is to be loaded. Raises UsageError for a name it does not have."""
+    names = [each.name for each in manifest.definitions]
+    for name in (*options["applications"], *options["exclude"]):
+        if name not in names:
+            raise UsageError(f"The archive has no definition {name!r}. It has: {', '.join(names)}.")
+    if not options["data"]:
+        return []
+    wanted = options["applications"] or names
+    return [
+        each
+        for each in manifest.definitions
+        if each.name in wanted and each.name not in options["exclude"]
+    ]
+
+
+def _models(manifest: Manifest, options: Mapping[str, JSON]) -> list[ModelEntry]:
+    return [entry for each in _definitions(manifest, options) for entry in each.models]
+
+
+def _trees(manifest: Manifest, context: Context) -> Sequence[StorageEntry]:
+    return manifest.storages if context.options["storages"] else ()
+
+
+def _tree(context: Context, name: str) -> tuple[StorageEntry, Path]:
+    (entry,) = [each for each in _manifest(context).storages if each.name == name]
+    return entry, storages.live_path(name)
+
+
+def _live_trees(context: Context) -> Iterable[tuple[StorageEntry, Path]]:
+    for entry in _trees(_manifest(context), context):
+        yield entry, storages.live_path(entry.name)
+
+
+def _target(entry: ModelEntry) -> registry.ModelType | None:
+    """The model that an archive's rows go to, if they may go anywhere.
+
+    An archive is input, not truth: it never fills bookkeeping, permissions, or a table that a
+    dump would not have read.
+    """
+    model = registry.find_model(entry.model)
+    return model if model is not None and registry.is_dumpable(model) else None
+
+
+def _has_fields_of(entry: ModelEntry, model: registry.ModelType) -> bool:
+    """Whether rows here have the archive's fields, so that their digest can be the one promised.
+
+    The digest is of whole lines: a field added or left out since changes that of every row.
+    """
+    keys = {field.name for field in tables.key_fields(model)}
+    here = [field.name for field in tables.stored_fields(model) if field.name not in keys]
+    return here == [name for name in entry.fields if name not in keys]
+
+
+def _database(definition: DefinitionEntry) -> str:
+    """Where a definition's rows go: the database of the same alias, if this project has it."""
+    aliases = conf.database_aliases()
+    return definition.database if definition.database in aliases else DEFAULT_DB_ALIAS
+
+
+def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
+    """A staging for each database, with the models whose rows it takes, in load order."""
+    models: dict[str, list[registry.ModelType]] = {}
+    for definition in _definitions(_manifest(context), context.options):
+        for entry in definition.models:
+            if model := _target(entry):
+                models.setdefault(_database(definition), []).append(model)
+    return {
+        _staging(context, alias): list(registry.load_order(chosen))
+        for alias, chosen in sorted(models.items())
+    }
+
+
+def _staging(context: Context, alias: str) -> Staging:
+    return Staging(str(context.run.pk), alias, context.workspace.path)
+
+
+def drop_stagings(run: Run, workspace: Path) -> None:
+    """Remove every staging of a run, also those half made."""
+    for step in run.steps.using(conf.database()).filter(name="fetch_archive"):
+        for alias in step.output.get("databases", ()):
+            Staging(str(run.pk), alias, workspace).drop()
+
+
+def clear_trees(run: Run) -> None:
+    """Before the data is applied the staged trees go; afterwards the old ones do.
+
+    What is staged once the swap is done, a late copy of a step has staged.
+    """
+    steps = run.steps.using(conf.database())
+    swapped = steps.filter(name="apply", state=State.SUCCEEDED).exists()
+    clear = [storages.discard] if run.applied_at is None or swapped else []
+    clear += [storages.settle] if run.applied_at is not None else []
+    for step in steps.filter(name="stage_storage", attempt__gt=0):
+        for act in clear:
+            act(storages.live_path(step.subject), str(run.pk))
+
+
+def _needs(context: Context) -> Iterable[Need]:
+    manifest = _manifest(context)
+    entries, trees = _models(manifest, context.options), _trees(manifest, context)
+    members = [e.member.bytes for e in entries]
+    members += [tree.index.bytes for tree in trees]
+    staged = int(sum(entry.raw_bytes for entry in entries) * STAGED_SHARE)
+    yield Need(directory=context.workspace.path, bytes=sum(members), why="the extracted members")
+    for directory in data_apply.directories(
+        context.output("fetch_archive")["databases"], context.workspace.path
+    ):
+        yield Need(directory=directory, bytes=staged, why="the staged rows")
+    if not context.options["check"]:
+        for tree in trees:
+            live = storages.live_path(tree.name)
+            yield Need(
+                directory=storages.staged_in(live), bytes=tree.raw_bytes, why=f"storage {tree.name}"
+            )
+
+
+def _unknown(entries: Iterable[ModelEntry], options: Mapping[str, JSON]) -> Iterable[Finding]:
+    """Models of the archive that this project does not have."""
+    ignored = options["ignore_nonexistent"]
+    for entry in entries:
+        if _target(entry) is None:
+            yield Finding(
+                code="unknown-model",
+                severity=Severity.WARNING if ignored else Severity.ERROR,
+                message=f"{entry.model}: the archive has {counted(entry.rows)} of it, but this "
+                "project has no such model" + ("; they are left out." if ignored else "."),
+                hint="To keep them, install the application that has it."
+                + ("" if ignored else " Or leave them out: --ignorenonexistent."),
+                model=entry.model,
+                count=entry.rows,
+            )
+
+
+def _migrated(
+    context: Context, manifest: Manifest, entries: Iterable[ModelEntry]
+) -> Iterable[Finding]:
+    """Applications whose migrations differ: a warning, for the fields decide what can be loaded."""
+    labels = {entry.model.split(".")[0] for entry in entries if _target(entry)}
+    here: dict[str, tuple[str, ...]] = {}
+    for alias in context.output("fetch_archive")["databases"]:
+        here |= registry.migration_leaves(alias)
+    for label in sorted(labels):
+        there, now = manifest.migrations.get(label, ()), here.get(label, ())
+        if set(there) != set(now):
+            yield Finding(
+                code="migration-mismatch",
+                severity=Severity.WARNING,
+                message=f"{label}: the archive was made at {_named(there)}, "
+                f"this database is at {_named(now)}.",
+                hint="If the load is refused, load into the release of the project that the "
+                "archive was made with, and upgrade then.",
+                model=label,
+            )
+
+
+def _named(migrations: Sequence[str]) -> str:
+    return ", ".join(migrations) or "no migration"
+
+
+def _found_while_loading(context: Context) -> list[Finding]:
+    steps = context.run.steps.using(conf.database()).filter(name="load_application")
+    return [Finding.from_json(shape) for step in steps for shape in step.findings]
+
+
+def _refuse(findings: Sequence[Finding]) -> None:
+    """Raise every finding of the run so far, if any of them is an error."""
+    if any(finding.severity == Severity.ERROR for finding in findings):
+        raise FindingsError(findings)
+
+
+def _is_applied(run: Run) -> bool:
+    found = Run.objects.using(conf.database()).filter(pk=run.pk, applied_at=None)
+    return not found.exists()
+
+
+def _apply_data(context: Context) -> None:
+    stagings = _by_database(context)
+    if stagings:
+        data_apply.apply(
+            stagings,
+            mode=context.options["mode"],
+            mark=lambda: _mark_applied(context),
+            tick=context.tick,
+        )
+    else:
+        with transaction.atomic(using=conf.database()):
+            _mark_applied(context)
+
+
+@contextmanager
+def _alone(context: Context) -> Iterator[None]:
+    """Wait for a copy of this step that was taken for dead in the middle of its renames.
+
+    Two that rename at once would put the new tree aside as if it were the old one.
+    """
+    with (context.workspace.path / "swap.lock").open("w") as lock:
+        while not _locked(lock.fileno()):
+            context.tick(0)
+            time.sleep(LOCK_POLL_SECONDS)
+        context.confirm()
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a filesystem without locks: that the step is still ours has to do
+    return True
+
+
+def _mark_applied(context: Context) -> None:
+    """The last statement of the transaction. Raises Stopped if the step is no longer ours."""
+    alias = conf.database()
+    ours = Step.objects.using(alias).filter(
+        pk=context.step.pk, token=context.step.token, state=State.RUNNING
+    )
+    runs = Run.objects.using(alias).filter(pk=context.run.pk, ending="", applied_at=None)
+    if not (ours.exists() and runs.update(applied_at=Now())):
+        raise Stopped("the step was taken from this process")

@@ -1,0 +1,114 @@
+"""Celery's doors: one call each, named for ever.
+
+A message carries a step's id and nothing else. It may be lost, doubled or late, and it
+carries no authority: what is done stands in the step's row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from celery import current_app, shared_task
+from celery.signals import worker_ready
+
+from diskette import conf, engine, fetch, messages, runs
+from diskette.core import plan
+from diskette.core.exceptions import RunConflict
+from diskette.core.plan import Kind
+
+logger = logging.getLogger(__name__)
+
+
+def _door(name: str) -> Any:
+    @shared_task(name=f"diskette.{name}", ignore_result=True, acks_late=False)
+    def take(step_id: str) -> None:
+        try:
+            step = UUID(step_id)
+        except (AttributeError, TypeError, ValueError):
+            logger.warning("a message for %s names no step: %r", name, step_id)
+            return
+        messages.publish(engine.execute(step))
+
+    return take
+
+
+STEP_TASKS = {
+    name: _door(name)
+    for name in sorted({*plan.ORDER[Kind.DUMP], *plan.ORDER[Kind.LOAD], *plan.BESIDE})
+}
+
+
+@shared_task(name="diskette.dump")
+def dump(
+    *,
+    applications: Sequence[str] = (),
+    data: bool = True,
+    storages: bool = True,
+    label: str | None = None,
+) -> str:
+    """Begin a dump on the workers. Returns its run's id, also where another run is active.
+
+    Where archives go is for settings and commands to say, never for a message.
+    """
+    chosen: dict[str, Any] = {
+        "applications": applications,
+        "data": data,
+        "storages": storages,
+        "label": label,
+    }
+    return _begun(lambda **common: runs.start_dump(**chosen, **common), "task diskette.dump")
+
+
+@shared_task(name="diskette.load")
+def load(
+    archive: str,
+    *,
+    applications: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    data: bool = True,
+    storages: bool = True,
+    mode: str = "replace",
+) -> str | None:
+    """Begin a load of an archive named in the destination; obeyed only where that is allowed.
+
+    A message proves nothing about its sender, so it is off unless DISKETTE_LOAD_ENABLED is set,
+    and never takes a path or URL. `diskette.load()`, called in a task of your own, needs neither.
+    """
+    if not conf.load_enabled() or "/" in archive:
+        logger.warning(
+            "a message asked to load %r and was refused: set DISKETTE_LOAD_ENABLED to obey "
+            "messages, and name an archive in the destination",
+            archive,
+        )
+        return None
+    chosen: dict[str, Any] = {
+        "archive": archive if archive == fetch.LATEST else str(conf.destination() / archive),
+        "applications": applications,
+        "exclude": exclude,
+        "data": data,
+        "storages": storages,
+        "mode": mode,
+    }
+    return _begun(lambda **common: runs.start_load(**chosen, **common), "task diskette.load")
+
+
+def _begun(start: Callable[..., runs.Handle], who: str) -> str:
+    try:
+        return str(start(enqueue=True, requested_by=who).id)
+    except RunConflict as conflict:
+        logger.warning("%s skipped: %s", who, conflict)
+        return conflict.run
+
+
+@shared_task(name="diskette.sweep", ignore_result=True)
+def sweep() -> None:
+    """Find what was lost and send it again."""
+    messages.publish(engine.sweep())
+
+
+@worker_ready.connect
+def _sweep_at_start(**_: object) -> None:
+    current_app.send_task("diskette.sweep", queue=conf.queue(), retry=False)
