@@ -1,0 +1,18 @@
+"""Diskette as a Django application."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class DisketteConfig(AppConfig):
+    name = "diskette"
+    verbose_name = "Diskette"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register what listens: system checks and the projection of results."""
+        from diskette import checks, results
+
+        checks.connect()
+        results.connect()

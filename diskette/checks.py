@@ -1,0 +1,210 @@
+"""System checks: every setting is of its kind, and the definitions can be used.
+
+Ids are stable and documented in docs/settings.md. Nothing here reads a database, so the
+checks run in `manage.py check` and before every command of Diskette's. What depends on
+directories of this machine is a warning: a site may start before they are there.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core import checks
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Doubt
+from django.utils.text import slugify
+
+from diskette import conf, registry, storages
+from diskette.core.exceptions import ConfigurationError
+from diskette.core.naming import archive_name
+from diskette.core.report import Severity
+
+TAG = "diskette"
+OWNERS_ACCESS = 0o600
+OTHERS_ACCESS = 0o077
+ALL_ACCESS = 0o777
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What the value of one setting may be."""
+
+    id: str
+    setting: str
+    wants: str
+    """Completes "must be"."""
+    accepts: Callable[[Any], bool]
+
+    def check(self) -> Iterator[CheckMessage]:
+        value = conf.get(self.setting)
+        if not self.accepts(value):
+            yield Error(
+                f"{self.setting} must be {self.wants}, not {value!r:.80}.",
+                hint=f"Correct it, or remove it for its default, {conf.DEFAULTS[self.setting]!r}.",
+                id=self.id,
+            )
+
+
+def connect() -> None:
+    """Let Django run the checks."""
+    checks.register(check_settings, TAG)
+    checks.register(check_definitions, TAG)
+
+
+def check_settings(**_: object) -> list[CheckMessage]:
+    """Every setting but DISKETTE_APPS."""
+    errors = [message for rule in RULES for message in rule.check()]
+    errors = errors or list(_unusable_filename())
+    return [*errors, *_unknown_settings(), *([] if errors else _doubts())]
+
+
+def check_definitions(**_: object) -> list[CheckMessage]:
+    """DISKETTE_APPS: each problem an error, what it moves or misses a warning."""
+    try:
+        found = registry.resolve().findings
+    except ConfigurationError as error:
+        return [Error(problem, id="diskette.E001") for problem in error.problems]
+    return [
+        Doubt(finding.message, hint=finding.hint, id="diskette.W001")
+        for finding in found
+        if finding.severity is not Severity.INFO
+    ]
+
+
+def _unusable_filename() -> Iterator[CheckMessage]:
+    try:
+        archive_name(
+            label=conf.label(),
+            instant=datetime(2026, 11, 22, tzinfo=UTC),
+            data=True,
+            storages=True,
+            pattern=conf.filename_pattern(),
+        )
+    except ConfigurationError as error:
+        yield Error(str(error), id="diskette.E007")
+
+
+def _unknown_settings() -> Iterator[CheckMessage]:
+    known = {name.removeprefix("DISKETTE_"): name for name in conf.DEFAULTS}
+    for name in conf.unknown():
+        near = difflib.get_close_matches(name.removeprefix("DISKETTE_"), known, n=1)
+        cure = f"Did you mean {known[near[0]]}?" if near else ""
+        hint = cure or "docs/settings.md lists those there are."
+        yield Doubt(f"{name} is no setting of Diskette's.", hint=hint, id="diskette.W002")
+
+
+def _doubts() -> Iterator[CheckMessage]:
+    """Values that are allowed, but hardly meant. Only for settings that are of their kind."""
+    mode = conf.archive_mode()
+    if mode & OTHERS_ACCESS:
+        yield Doubt(
+            f"DISKETTE_DUMP_PERMISSIONS {mode:#o} lets other accounts of this machine read "
+            "archives, which hold password hashes and private files.",
+            hint="Remove the setting for 0o600, the owner alone.",
+            id="diskette.W003",
+        )
+    if conf.get("DISKETTE_APPS") in ([], ()) and not conf.storages():
+        yield Doubt(
+            "A dump would hold nothing: DISKETTE_APPS is empty and DISKETTE_STORAGES too.",
+            hint="Remove DISKETTE_APPS for the data of every application, or name storages.",
+            id="diskette.W004",
+        )
+    try:
+        storages.resolve()
+    except ConfigurationError as error:
+        yield from (Doubt(problem, id="diskette.W005") for problem in error.problems)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_path_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, Path) or _is_name(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _is_name_or_none(value: Any) -> bool:
+    return value is None or _is_name(value)
+
+
+def _is_label_or_none(value: Any) -> bool:
+    return value is None or (_is_name(value) and slugify(value) != "")
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+
+
+def _are_protocols(value: Any) -> bool:
+    return _are_words(value) and all(each.endswith("://") for each in value)
+
+
+def _are_absolute_paths(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(
+        isinstance(each, Path) and each.is_absolute() for each in value
+    )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not _is_flag(value)
+
+
+def _is_mode_or_none(value: Any) -> bool:
+    if value is None:
+        return True
+    return _is_whole(value) and 0 <= value <= ALL_ACCESS and value & OWNERS_ACCESS == OWNERS_ACCESS
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not _is_flag(value) and value > 0
+
+
+def _rule(number: int, name: str, wants: str, accepts: Callable[[Any], bool]) -> Rule:
+    return Rule(
+        id=f"diskette.E{number:03}", setting=f"DISKETTE_{name}", wants=wants, accepts=accepts
+    )
+
+
+FLAG = "True or False"
+PATH = "a path or None"
+QUEUE = "the name of a queue or None"
+
+RULES = (
+    _rule(2, "ADMIN_ENABLED", FLAG, _is_flag),
+    _rule(3, "STORAGES", "a list of absolute pathlib.Path", _are_absolute_paths),
+    _rule(4, "STORAGES_EXCLUDES", "a list of patterns such as '*.tmp'", _are_words),
+    _rule(5, "DUMP_PATH", PATH, _is_path_or_none),
+    _rule(6, "DUMP_PERMISSIONS", "an octal mode from 0o600 to 0o777, or None", _is_mode_or_none),
+    _rule(7, "DUMP_FILENAME", "a pattern such as '{label}_{instant}' or None", _is_name_or_none),
+    _rule(8, "DUMP_AUTO_PURGE", FLAG, _is_flag),
+    _rule(9, "LOAD_STORAGES_PATH", PATH, _is_path_or_none),
+    _rule(10, "LOAD_MINIMAL_FILESIZE", "a number of bytes", lambda v: _is_whole(v) and v >= 0),
+    _rule(11, "DOWNLOAD_ALLOWED_PROTOCOLS", "a list such as ['https://']", _are_protocols),
+    _rule(12, "DOWNLOAD_ALLOW_REDIRECT", FLAG, _is_flag),
+    _rule(13, "DOWNLOAD_TIMEOUT", "a number of seconds above 0", _is_positive),
+    _rule(14, "DOWNLOAD_CHUNK", "a number of bytes above 0", lambda v: _is_whole(v) and v > 0),
+    _rule(15, "LABEL", "a name with a letter or digit, or None", _is_label_or_none),
+    _rule(16, "WORKSPACE", PATH, _is_path_or_none),
+    _rule(17, "DATABASE", "an alias of DATABASES", lambda v: v in conf.database_aliases()),
+    _rule(18, "LEASE_SECONDS", "a number of seconds above 0", _is_positive),
+    _rule(19, "QUEUE", QUEUE, _is_name_or_none),
+    _rule(20, "LOAD_QUEUE", QUEUE, _is_name_or_none),
+    _rule(21, "LOAD_ENABLED", FLAG, _is_flag),
+    _rule(22, "SAFETY_DUMP", FLAG, _is_flag),
+    _rule(
+        23,
+        "KEEP_LAST",
+        "a whole number above 0, or None",
+        lambda v: v is None or (_is_whole(v) and v > 0),
+    ),
+)
+"""One for each setting; numbers are never given twice. E001 is DISKETTE_APPS."""

@@ -1,0 +1,95 @@
+"""Load an archive into this project."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+import humanize
+from django.core.management.base import CommandError
+
+from diskette import fetch
+from diskette.core.catalog import ArchiveInfo
+from diskette.core.exceptions import UsageError
+from diskette.management.base import FAILED, DisketteCommand
+from diskette.runs import start_load
+
+
+class Command(DisketteCommand):
+    help = (
+        "Load an archive: its rows and files replace this project's, all or nothing. "
+        "The archive itself is never deleted."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Options of a load."""
+        super().add_arguments(parser)
+        add = parser.add_argument
+        add("archive", help="a path, a URL, a name in the destination, or `latest`")
+        add("--no-input", "--noinput", action="store_false", dest="ask", help="do not ask")
+        add("--check", action="store_true", help="do all that changes nothing, and report")
+        add("--mode", default="replace", choices=("replace", "merge"), help="default: replace")
+        add("--app", action="append", default=[], metavar="NAME", help="only this definition")
+        add("--exclude-data", action="append", default=[], metavar="NAME", help="leave it out")
+        add("--no-data", action="store_true", help="leave the data as it is")
+        add("--no-storages", action="store_true", help="leave the media as they are")
+        add(
+            "--ignorenonexistent",
+            "--ignorenonexistent_data",
+            action="store_true",
+            help="leave out fields and models that this project does not have",
+        )
+        add("--checksum", help="the SHA-256 that the archive must have; `no` is accepted")
+        add("--no-safety-dump", action="store_true", help="do not dump what is replaced first")
+        add("--keep", action="store_true", help="accepted: an archive is always kept")
+        self.add_enqueue(parser)
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Ask, then load."""
+        chosen = {
+            "applications": options["app"],
+            "exclude": options["exclude_data"],
+            "data": not options["no_data"],
+            "storages": not options["no_storages"],
+            "mode": options["mode"],
+            "ignore_nonexistent": options["ignorenonexistent"],
+            "checksum": None if options["checksum"] == "no" else options["checksum"],
+            "safety": False if options["no_safety_dump"] else None,
+            "check": options["check"],
+        }
+        archive = fetch.named(options["archive"])
+        if options["ask"] and not options["check"]:
+            self._ask(archive, options)
+        self.start(options, lambda **common: start_load(archive, **chosen, **common))
+
+    def _ask(self, archive: str, options: dict[str, Any]) -> None:
+        if options["format"] == "json":
+            raise UsageError("--format json cannot ask: add --no-input if you are sure.")
+        self.stderr.write(self._question(archive, options), str)
+        try:
+            answer = input("Type yes to go on: ")
+        except EOFError:
+            raise UsageError("Nobody answered. Add --no-input to load without asking.") from None
+        if answer.strip().lower() != "yes":
+            raise CommandError("Nothing was loaded.", returncode=FAILED)
+
+    def _question(self, archive: str, options: dict[str, Any]) -> str:
+        what = " and ".join(
+            word
+            for word, left_out in (("rows", options["no_data"]), ("files", options["no_storages"]))
+            if not left_out
+        )
+        info = fetch.describe(archive)
+        holds = f" ({_size(info)})" if info else ""
+        verb = "be merged into" if options["mode"] == "merge" else "replace those of"
+        shown = fetch.without_secrets(archive) if fetch.is_url(archive) else archive
+        return f"The {what} of {shown}{holds} will {verb} this project."
+
+
+def _size(info: ArchiveInfo) -> str:
+    manifest = info.manifest
+    if manifest is None:
+        return humanize.naturalsize(info.size)
+    rows, files = humanize.intcomma(manifest.rows), humanize.intcomma(manifest.files)
+    made = humanize.naturaltime(manifest.instant)
+    return f"{manifest.label}, made {made}: {rows} rows, {files} files"
