@@ -1,0 +1,3 @@
+"""The ready service: Celery app, settings from the environment, schedule, sample, demo."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""A shop: products, customers, orders."""
+
+from __future__ import annotations
