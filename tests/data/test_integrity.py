@@ -1,0 +1,384 @@
+"""Everything that would break is found before anything is written, and told with its cure."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
+
+from diskette.core.report import Severity
+from tests.data.loading import Archive, Loading
+from tests.library import models as library
+
+BOOK = {
+    "title": "t",
+    "price": "1.00",
+    "cover": "",
+    "series": None,
+    "owner": None,
+    "created_at": "2026-01-01T00:00:00+00:00",
+    "changed_at": "2026-01-01T00:00:00+00:00",
+}
+USER = {
+    "password": "!",
+    "last_login": None,
+    "is_superuser": False,
+    "first_name": "",
+    "last_name": "",
+    "email": "",
+    "is_staff": False,
+    "is_active": True,
+    "date_joined": "2026-01-01T00:00:00+00:00",
+}
+
+
+@pytest.fixture
+def archive(tmp_path) -> Archive:
+    return Archive(tmp_path)
+
+
+def book(pk: int, isbn: str, **fields) -> dict:
+    return {"pk": pk, "isbn": isbn, **BOOK, **fields}
+
+
+def user(pk: int, username: str) -> dict:
+    return {"pk": pk, "username": username, **USER}
+
+
+def the_only(findings):
+    (finding,) = findings
+    return finding
+
+
+def problems(archive: Archive, using: str, **options):
+    loading = Loading(archive, using, **options).stage()
+    try:
+        return loading.check()
+    finally:
+        loading.drop()
+
+
+def test_rows_that_refer_to_nothing_are_told_with_their_keys(archive, using):
+    archive.write(library.Author, {"pk": 1, "name": "a", "mentor": 1})
+    archive.write(
+        library.City,
+        *[{"pk": pk, "name": "c", "country": 100 + pk % 12} for pk in range(1, 25)],
+    )
+    archive.write(library.Country, {"pk": 100, "name": "x", "capital": 1})
+
+    finding = the_only(problems(archive, using))
+
+    assert finding.code == "foreignkey-missing"
+    assert finding.severity == Severity.ERROR
+    assert finding.message.startswith("Integrity error: ForeignKey missing")
+    assert (finding.model, finding.field, finding.target) == (
+        "library.City",
+        "country",
+        "library.Country",
+    )
+    assert finding.keys == tuple(range(101, 111))
+    assert finding.objects == (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    assert finding.count == 22
+    assert finding.hint
+
+
+def test_a_target_that_is_not_in_the_archive_is_looked_for_in_the_database(archive, using):
+    there = library.Country.objects.using(using).create(name="x")
+    archive.write(
+        library.City,
+        {"pk": 1, "name": "c", "country": there.pk},
+        {"pk": 2, "name": "c", "country": there.pk + 1},
+    )
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.keys, finding.objects) == ((there.pk + 1,), (2,))
+    assert "DISKETTE_APPS" in finding.hint
+
+
+def test_cycles_and_self_references_of_the_archive_hold(archive, using):
+    archive.write(library.Author, {"pk": 1, "name": "a", "mentor": 2})
+    archive.write(library.Author, {"pk": 1, "name": "a", "mentor": 1})
+    archive.write(library.City, {"pk": 1, "name": "c", "country": 1})
+    archive.write(library.Country, {"pk": 1, "name": "x", "capital": 1})
+
+    assert problems(archive, using) == []
+
+
+def test_a_reference_to_another_field_than_the_key_is_followed(archive, using):
+    archive.write(library.Book, book(1, "isbn-1"))
+    archive.write(
+        library.Loan,
+        {"pk": 1, "book": "isbn-1", "formerly": None, "due": "2026-01-01"},
+        {"pk": 2, "book": "isbn-2", "formerly": None, "due": "2026-01-01"},
+    )
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.field, finding.keys, finding.objects) == ("book", ("isbn-2",), (2,))
+
+
+def test_a_reference_without_a_constraint_may_dangle(archive, using):
+    archive.write(library.Book, book(1, "isbn-1"))
+    row = {"pk": 1, "book": "isbn-1", "formerly": 4711, "due": "2026-01-01"}
+    archive.write(library.Loan, row)
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.severity, finding.field, finding.keys) == (
+        Severity.WARNING,
+        "formerly",
+        (4711,),
+    )
+
+
+def test_a_generic_reference_is_bound_to_nothing(archive, using):
+    row = {"pk": 1, "content_type": ["library", "book"], "object_id": "99", "text": "x"}
+    archive.write(library.Note, row)
+
+    assert problems(archive, using) == []
+
+
+def test_a_child_without_its_parents_row_is_found(archive, using):
+    archive.write(library.Place, {"pk": 1, "name": "p", "opened_at": None})
+    archive.write(library.Branch, {"pk": 1, "manager": None}, {"pk": 2, "manager": None})
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.field, finding.target, finding.keys) == ("place_ptr", "library.Place", (2,))
+
+
+def test_a_composite_key_is_told_whole(archive, using):
+    row = {"number": 3, "room": 77, "shelf": "A", "taken_by": None}
+    archive.write(library.Seat, row)
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.field, finding.keys, finding.objects) == ("room", (77,), ([77, 3],))
+
+
+def test_uuid_keys_are_told_as_people_write_them(archive, using):
+    here, there = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+    archive.write(library.Ticket, {"pk": here, "follows": there})
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.keys, finding.objects) == ((there,), (here,))
+
+
+class TestRowsThatStay:
+    def test_those_that_would_dangle_are_found(self, archive, using):
+        author = User.objects.using(using).create(username="a")
+        kind = ContentType.objects.using(using).first()
+        entry = LogEntry.objects.using(using).create(
+            user=author, content_type=kind, object_id="1", action_flag=1
+        )
+        archive.write(User, user(author.pk + 1, "b"))
+
+        finding = the_only(problems(archive, using))
+
+        assert finding.message.startswith("Integrity error: ForeignKey missing")
+        assert (finding.model, finding.field) == ("admin.LogEntry", "user")
+        assert (finding.keys, finding.objects) == ((author.pk,), (entry.pk,))
+        assert "merge" in finding.hint
+
+    def test_those_whose_target_comes_back_are_not(self, archive, using):
+        author = User.objects.using(using).create(username="a")
+        LogEntry.objects.using(using).create(user=author, action_flag=1)
+        archive.write(User, user(author.pk, "renamed"))
+
+        assert problems(archive, using) == []
+
+    def test_a_merge_leaves_them_alone(self, archive, using):
+        author = User.objects.using(using).create(username="a")
+        LogEntry.objects.using(using).create(user=author, action_flag=1)
+        archive.write(User, user(author.pk + 1, "b"))
+
+        assert problems(archive, using, mode="merge") == []
+
+    def test_a_merge_that_changes_what_they_refer_to_is_found(self, archive, using):
+        library.Book.objects.using(using).create(pk=1, isbn="old", title="t")
+        library.Loan.objects.using(using).create(pk=5, book_id="old")
+        archive.write(library.Book, book(1, "new"))
+
+        finding = the_only(problems(archive, using, mode="merge"))
+
+        assert (finding.model, finding.keys, finding.objects) == ("library.Loan", ("old",), (5,))
+
+
+class TestUnique:
+    def test_a_primary_key_that_comes_twice(self, archive, using):
+        rows = [{"pk": pk, "name": str(index)} for index, pk in enumerate((1, 2, 2))]
+        archive.write(library.Genre, *rows)
+
+        finding = the_only(problems(archive, using))
+
+        assert (finding.code, finding.field, finding.keys) == ("unique-conflict", "id", (2,))
+        assert (finding.objects, finding.count) == ((2, 2), 2)
+
+    def test_a_unique_field(self, archive, using):
+        rows = [{"pk": pk, "name": name} for pk, name in ((1, "a"), (2, "a"), (3, "b"))]
+        archive.write(library.Genre, *rows)
+
+        finding = the_only(problems(archive, using))
+
+        assert (finding.field, finding.keys, finding.objects) == ("name", ("a",), (1, 2))
+
+    def test_fields_that_are_unique_together(self, archive, using):
+        archive.write(library.Book, book(1, "i"))
+        archive.write(library.Author, {"pk": 1, "name": "a", "mentor": None})
+        row = {"book": 1, "author": 1, "invited_by": None, "role": "author"}
+        archive.write(library.Contribution, {"pk": 1, **row}, {"pk": 2, **row})
+
+        finding = the_only(problems(archive, using))
+
+        assert finding.field == "book, author, role"
+        assert (finding.keys, finding.objects) == (([1, 1, "author"],), (1, 2))
+
+    def test_pairs_of_a_many_to_many_relation(self, archive, using):
+        archive.write(library.Book, book(1, "i"))
+        archive.write(library.Genre, {"pk": 1, "name": "a"})
+        through = library.Book.genres.through
+        archive.write(through, *[{"pk": pk, "book": 1, "genre": 1} for pk in (1, 2)])
+
+        assert the_only(problems(archive, using)).model == "library.Book_genres"
+
+    def test_a_merge_is_compared_with_the_rows_that_stay(self, archive, using):
+        library.Genre.objects.using(using).create(pk=1, name="a")
+        library.Genre.objects.using(using).create(pk=2, name="b")
+        archive.write(library.Genre, {"pk": 2, "name": "c"}, {"pk": 3, "name": "a"})
+
+        assert problems(archive, using) == []
+        finding = the_only(problems(archive, using, mode="merge"))
+
+        assert (finding.keys, finding.objects) == (("a",), (1, 3))
+
+    def test_a_merge_may_give_a_value_on(self, archive, using):
+        library.Genre.objects.using(using).create(pk=1, name="a")
+        archive.write(library.Genre, {"pk": 1, "name": "b"}, {"pk": 2, "name": "a"})
+
+        assert problems(archive, using, mode="merge") == []
+
+
+def test_nulls_are_found_where_none_may_be(archive, using):
+    archive.write(library.Author, {"pk": 1, "name": None, "mentor": None})
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.code, finding.model, finding.field) == (
+        "null-conflict",
+        "library.Author",
+        "name",
+    )
+    assert (finding.objects, finding.count) == ((1,), 1)
+
+
+def test_a_check_constraint_is_heeded(archive, using):
+    archive.write(library.Book, book(1, "i", price="-1.00"), book(2, "j"))
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.code, finding.field) == ("value-out-of-range", "library_book_price")
+    assert finding.objects == (1,)
+
+
+def test_a_number_that_the_column_may_not_hold_is_found(archive, using):
+    archive.write(User, user(1, "a"))
+    archive.write(library.Card, {"pk": 1, "number": -5})
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.code, finding.field, finding.keys) == ("value-out-of-range", "number", (-5,))
+
+
+class TestStale:
+    def test_content_types(self, archive, using):
+        row = {"object_id": "1", "text": "x"}
+        archive.write(
+            library.Note,
+            {"pk": 1, "content_type": ["library", "book"], **row},
+            {"pk": 2, "content_type": ["blog", "article"], **row},
+        )
+
+        finding = the_only(problems(archive, using))
+
+        assert (finding.code, finding.field) == ("stale-contenttype", "content_type")
+        assert (finding.keys, finding.objects) == ((["blog", "article"],), (2,))
+        assert "remove_stale_contenttypes --include-stale-apps" in finding.hint
+
+    def test_permissions(self, archive, using):
+        archive.write(Group, {"pk": 1, "name": "g"})
+        archive.write(
+            Group.permissions.through,
+            {"pk": 1, "group": 1, "permission": ["add_book", "library", "book"]},
+            {"pk": 2, "group": 1, "permission": ["add_article", "blog", "article"]},
+        )
+
+        finding = the_only(problems(archive, using))
+
+        assert (finding.code, finding.target) == ("stale-permission", "auth.Permission")
+        assert (finding.keys, finding.objects) == ((["add_article", "blog", "article"],), (2,))
+        assert "remove_stale_contenttypes --include-stale-apps" in finding.hint
+
+    def test_they_are_looked_for_again_when_the_rows_are_checked(self, archive, using):
+        row = {"content_type": ["blog", "article"], "object_id": "1", "text": "x"}
+        archive.write(library.Note, {"pk": 1, **row})
+        loading = Loading(archive, using).stage()
+        assert the_only(loading.check()).code == "stale-contenttype"
+
+        kind = ContentType.objects.using(using).create(app_label="blog", model="article")
+        try:
+            assert loading.check() == []
+            loading.apply()
+            assert library.Note.objects.using(using).get().content_type_id == kind.pk
+        finally:
+            library.Note.objects.using(using).all().delete()
+            kind.delete()
+
+
+def test_everything_wrong_is_told_at_once(archive, using):
+    archive.write(
+        library.Genre, {"pk": 1, "name": "a"}, {"pk": 2, "name": "a"}, {"pk": 3, "name": None}
+    )
+    archive.write(library.City, {"pk": 1, "name": None, "country": 9})
+    archive.write(library.Loan, {"pk": 1, "book": "x", "formerly": 1, "due": None})
+    archive.write(library.Book, book(1, "i", price="-1", series=3, owner=4))
+    archive.write(library.Role, {"pk": 1, "name": "r", "permission": ["a", "b", "c"], "about": []})
+
+    codes = [(finding.code, finding.model, finding.field) for finding in problems(archive, using)]
+
+    assert sorted(codes) == [
+        ("foreignkey-missing", "library.Book", "owner"),
+        ("foreignkey-missing", "library.Book", "series"),
+        ("foreignkey-missing", "library.City", "country"),
+        ("foreignkey-missing", "library.Loan", "book"),
+        ("null-conflict", "library.City", "name"),
+        ("null-conflict", "library.Genre", "name"),
+        ("null-conflict", "library.Loan", "due"),
+        ("stale-contenttype", "library.Role", "about"),
+        ("stale-permission", "library.Role", "permission"),
+        ("unique-conflict", "library.Genre", "name"),
+        ("value-out-of-range", "library.Book", "library_book_price"),
+    ]
+
+
+def test_nothing_live_is_changed_by_a_check(archive, using):
+    library.Loan.objects.using(using).all().delete()
+    country = library.Country.objects.using(using).create(name="stays")
+    archive.write(library.Country, {"pk": country.pk + 1, "name": "x", "capital": None})
+
+    assert problems(archive, using) == []
+
+    assert [each.name for each in library.Country.objects.using(using).all()] == ["stays"]
+
+
+def test_dates_and_times_out_of_a_column_are_no_surprise(archive, using):
+    archive.write(library.Publisher, {"pk": 1, "name": "p", "founded": "0001-01-01"})
+
+    assert problems(archive, using) == []
+    loading = Loading(archive, using)
+    assert loading.load() == []
+    assert library.Publisher.objects.using(using).get().founded == dt.date(1, 1, 1)

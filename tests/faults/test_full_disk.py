@@ -1,0 +1,83 @@
+"""A disk that fills in the middle: named, nothing half done, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from django.contrib.auth.models import User
+
+from diskette.models import Lock, Run
+from diskette.steps import dump, load
+from tests.commands.conftest import run
+from tests.filesystems import mounted
+
+BULK = 3_000_000
+SMALL = "size=1m"
+
+
+@pytest.fixture
+def bulky(project):
+    """Media that do not fit on the small filesystem, however they are packed."""
+    (project.media / "bulk.bin").write_bytes(os.urandom(BULK))
+    return project
+
+
+@pytest.fixture(autouse=True)
+def nobody_checks_beforehand(monkeypatch):
+    """The room that there was is taken by another program after the check."""
+    monkeypatch.setattr(dump, "require", lambda needs: None)
+    monkeypatch.setattr(load, "require", lambda needs: None)
+
+
+def assert_refused(done, directory) -> None:
+    made = Run.objects.first()
+    assert done.code == 1, done.err
+    assert str(directory) in done.err
+    assert [finding.code for finding in made.all_findings] == ["no-space"]
+    assert "Traceback" not in done.err
+    assert not Lock.objects.exists()
+    assert made.finished_at
+
+
+def test_a_workspace_that_fills_up_while_dumping(bulky, settings, tmp_path):
+    with mounted(tmp_path / "small", SMALL) as small:
+        settings.DISKETTE_WORKSPACE = small / "workspace"
+        assert_refused(run("diskette_dump"), small)
+        assert list((small / "workspace").iterdir()) == []
+    assert not list(bulky.archives.glob("*"))
+
+
+def test_a_destination_that_fills_up_while_assembling(bulky, settings, tmp_path):
+    with mounted(tmp_path / "small", SMALL) as small:
+        settings.DISKETTE_DUMP_PATH = small
+        assert_refused(run("diskette_dump"), small)
+        assert list(small.iterdir()) == []
+    assert bulky.left_over() == []
+
+
+def test_a_workspace_that_fills_up_while_rows_are_staged(project, settings, tmp_path):
+    for number in range(40):
+        User.objects.create(username=f"user{number}", password=os.urandom(40).hex(), first_name="x")
+    archive = run("diskette_dump", "--no-storages").last_line
+    User.objects.update(first_name="changed")
+    with mounted(tmp_path / "small", "size=40k") as small:
+        settings.DISKETTE_WORKSPACE = small / "workspace"
+        assert_refused(run("diskette_load", archive, "--no-input"), small)
+        assert list((small / "workspace").iterdir()) == []
+    assert not User.objects.exclude(first_name="changed").exists()
+
+
+def test_a_media_disk_that_fills_up_while_files_are_staged(bulky, settings, tmp_path):
+    archive = run("diskette_dump").last_line
+    User.objects.update(first_name="changed")
+    with mounted(tmp_path / "small", SMALL) as small:
+        settings.DISKETTE_LOAD_STORAGES_PATH = small
+        settings.DISKETTE_STORAGES = [small / "media"]
+        (small / "media").mkdir()
+        (small / "media" / "live.txt").write_text("live")
+        assert_refused(run("diskette_load", archive, "--no-input"), small)
+        assert [path.name for path in small.iterdir()] == ["media"]
+        assert (small / "media" / "live.txt").read_text() == "live"
+    assert User.objects.get().first_name == "changed"
+    assert bulky.left_over() == []

@@ -1,0 +1,93 @@
+"""Ctrl-C in the middle of a command: it ends, says so, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.servers import await_condition
+from worker.sites import ROOT, Site
+
+pytestmark = pytest.mark.services
+
+INTERRUPTED = """
+import os, pathlib, sys, threading
+import django
+django.setup()
+from django.core.management import execute_from_command_line
+from diskette.steps import FUNCTIONS
+kind, step = sys.argv[1].split("/")
+work = FUNCTIONS[kind, step]
+def held(context):
+    report = work(context)
+    pathlib.Path(sys.argv[2]).touch()
+    threading.Event().wait()
+    return report
+FUNCTIONS[kind, step] = held
+execute_from_command_line(["manage.py", *sys.argv[3:]])
+"""
+"""A command that stops at the end of a step, for a person to press Ctrl-C."""
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    site = Site(directory=tmp_path, database_url=f"sqlite://{tmp_path}/site.sqlite3")
+    site.manage("migrate", "-v0")
+    site.manage("sample_fill")
+    return site
+
+
+def interrupt_in(site: Site, step: str, *command: str) -> subprocess.CompletedProcess[str]:
+    held = site.directory / "held"
+    program = [sys.executable, "-c", INTERRUPTED, step, str(held), *command]
+    process = subprocess.Popen(
+        program,
+        cwd=ROOT,
+        env=site.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert await_condition(held.exists, seconds=60)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(program, process.returncode, out, err)
+
+
+def left_over(site: Site) -> list[str]:
+    places = [
+        *(site.archives / ".diskette").glob("*"),
+        *site.archives.glob(".*.partial"),
+        *site.directory.glob(".*diskette*"),
+    ]
+    return [path.name for path in places]
+
+
+@pytest.mark.parametrize("step", ["dump_application", "assemble_archive"])
+def test_a_dump_that_is_interrupted_leaves_nothing(site, step):
+    done = interrupt_in(site, f"dump/{step}", "diskette_dump")
+    assert done.returncode == 1
+    assert "Interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert left_over(site) == []
+    assert list(site.archives.glob("*.tar")) == []
+    assert site.run("diskette_dump").returncode == 0
+
+
+@pytest.mark.parametrize("step", ["load_application", "stage_storage"])
+def test_a_load_that_is_interrupted_changes_nothing(site, step):
+    archive = Path(site.manage("diskette_dump").splitlines()[-1])
+    site.manage("sample_harm")
+    before = site.manage("sample_picture")
+    done = interrupt_in(site, f"load/{step}", "diskette_load", archive.name, "--no-input")
+    assert done.returncode == 1
+    assert "Interrupted" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert left_over(site) == []
+    assert site.manage("sample_picture") == before
+    assert archive.exists()

@@ -1,0 +1,78 @@
+"""Real filesystems and users for tests of full disks, mount points and permissions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+NOBODY = 65534
+
+
+@contextmanager
+def mounted(directory: Path, options: str = "size=8m") -> Iterator[Path]:
+    """A filesystem of its own in `directory`."""
+    with _mounted(directory, "tmpfs", options):
+        yield directory
+
+
+@contextmanager
+def overlaid(lower: Path, directory: Path) -> Iterator[Path]:
+    """What is in `lower`, as a container shows what lies in its image."""
+    upper, work = directory.with_name("upper"), directory.with_name("work")
+    upper.mkdir()
+    work.mkdir()
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    with _mounted(directory, "overlay", options):
+        yield directory
+
+
+@contextmanager
+def bound(source: Path, directory: Path) -> Iterator[Path]:
+    """A directory of the same disk mounted in another place, as a container's volume is."""
+    _require_root()
+    directory.mkdir(exist_ok=True)
+    subprocess.run(["mount", "--bind", source, directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+@contextmanager
+def nobody(*owned: Path) -> Iterator[None]:
+    """The powers of an ordinary user who owns these directories and may enter their parents."""
+    _require_root()
+    for directory in owned:
+        os.chown(directory, NOBODY, NOBODY)
+        for parent in directory.parents:
+            if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o7 == 0:
+                parent.chmod(parent.stat().st_mode | 0o711)
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+@contextmanager
+def _mounted(directory: Path, kind: str, options: str) -> Iterator[None]:
+    _require_root()
+    directory.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", kind, "-o", options, "diskette-tests", directory], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        assert not os.environ.get("CI"), "CI must run these tests as root: they mount filesystems"
+        pytest.skip("only root may mount a filesystem or become somebody else")

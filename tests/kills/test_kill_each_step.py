@@ -1,0 +1,94 @@
+"""`kill -9` of a worker in each step: the run succeeds after all, or fails with nothing changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from diskette.core import plan
+from diskette.core.plan import Kind
+from tests.kills.conftest import Original
+from worker.servers import await_condition
+from worker.sites import Site
+
+pytestmark = pytest.mark.services
+
+# Killed with its work done but not yet reported: what it did has to be found or done again.
+DUMP_STEPS = [(step, "after") for step in (*plan.ORDER[Kind.DUMP], *plan.BESIDE)]
+LOAD_STEPS = [(step, "after") for step in plan.ORDER[Kind.LOAD]]
+PATIENCE_SECONDS = 90.0
+
+
+def killed_in(site: Site, hold: str, *command: str) -> dict:
+    """Kill the worker in that step, start another one, and return the result of the ended run."""
+    holding = dataclasses.replace(
+        site,
+        celery_app="tests.site.holding",
+        variables={**site.variables, "DISKETTE_TEST_HOLD": hold},
+    )
+    held = Path(site.variables["DISKETTE_TEST_HELD"])
+    with holding.worker(name="first") as worker:
+        run = site.manage(*command, "--enqueue").splitlines()[-1]
+        assert await_condition(held.exists, seconds=PATIENCE_SECONDS), worker.log.read_text()
+        worker.kill()
+    with site.worker(name="second"):
+        done = site.run("diskette_status", run, "--follow", "--format", "json")
+    return json.loads(done.stdout)
+
+
+def assert_nothing_left(site: Site) -> None:
+    """No lock, open run, workspace, partial archive, staged tree or staging schema."""
+    with psycopg.connect(site.database_url) as connection:
+        count = connection.execute
+        assert count("SELECT count(*) FROM diskette_lock").fetchone() == (0,)
+        assert count("SELECT count(*) FROM diskette_run WHERE finished_at IS NULL").fetchone() == (
+            0,
+        )
+        schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'diskette%'"
+        assert count(schemas).fetchone() == (0,)
+        holders = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
+        )
+        assert await_condition(lambda: count(holders).fetchone() == (0,), seconds=20)
+    assert [path.name for path in (site.archives / ".diskette").glob("*")] == []
+    assert list(site.archives.glob(".*.partial")) == []
+    assert [path.name for path in site.directory.glob(".*diskette*")] == []
+
+
+def picture(site: Site) -> dict:
+    return json.loads(site.manage("sample_picture"))
+
+
+@pytest.mark.parametrize(("step", "moment"), [*DUMP_STEPS, ("publish_archive", "before")])
+def test_a_dump_whose_worker_is_killed_succeeds_after_all(
+    site: Site, original: Original, step: str, moment: str
+):
+    result = killed_in(site, f"dump/{step}/{moment}", "diskette_dump")
+    assert result["state"] == "succeeded", result["findings"]
+    assert any(each["attempt"] == 2 for each in result["results"] if each["step"] == step)
+    assert Path(result["archive"]).exists()
+    assert len(list(site.archives.glob("*.tar"))) == 2
+    assert_nothing_left(site)
+    assert picture(site) == original.harmed
+
+
+@pytest.mark.parametrize(("step", "moment"), [*LOAD_STEPS, ("apply", "before")])
+def test_a_load_whose_worker_is_killed_is_all_or_nothing(
+    site: Site, original: Original, step: str, moment: str
+):
+    load = ("diskette_load", original.archive.name, "--no-input")
+    result = killed_in(site, f"load/{step}/{moment}", *load)
+    if (step, moment) == ("apply", "before"):
+        assert result["state"] == "failed"
+        assert [finding["code"] for finding in result["findings"]] == ["lease-lost"]
+        assert picture(site) == original.harmed
+    else:
+        assert result["state"] == "succeeded", result["findings"]
+        assert picture(site) == original.picture
+    assert (site.archives / original.archive.name).exists()
+    assert_nothing_left(site)

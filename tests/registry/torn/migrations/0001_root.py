@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("kiosk", "0000_lost")]
