@@ -9,16 +9,19 @@ a server that cannot be had is an error.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
+import pytest
 from psycopg import sql
 
-from worker.servers import PostgreSQL, Redis, new_directory
+from worker.servers import PgBouncer, PostgreSQL, Redis, new_directory
 
 POSTGRES = "DISKETTE_TEST_POSTGRES"
 REDIS = "DISKETTE_TEST_REDIS"
@@ -129,3 +132,22 @@ def private_postgres() -> Iterator[PostgreSQL]:
         yield server.start()
     finally:
         server.stop()
+
+
+@contextmanager
+def pgbouncer(url: str) -> Iterator[str]:
+    """The database of `url` through a pooler in transaction mode; yields its other URL."""
+    if (program := shutil.which("pgbouncer")) is None:
+        missing("pgbouncer is not installed (Debian has a package of that name)")
+    pooler = PgBouncer(directory=_new_directory("pgbouncer-"), program=program, behind=url)
+    try:
+        yield pooler.start().url
+    finally:
+        pooler.stop()
+
+
+def missing(what: str) -> NoReturn:
+    """A program that no wheel brings: on a bare machine its tests are skipped, never in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}; in CI nothing is skipped")
+    pytest.skip(what)

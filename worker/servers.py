@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import ClassVar, Self
+from urllib.parse import urlsplit, urlunsplit
 
 HOST = "127.0.0.1"
 START_SECONDS = 30.0
@@ -261,6 +262,44 @@ class PostgreSQL(Server):
         except OSError:
             return False
         return status[:1] == [str(pid)] and status[-1] == "ready"
+
+
+@dataclass(kw_only=True)
+class PgBouncer(Server):
+    """A pooler in transaction mode before one database; `program` is no wheel's."""
+
+    program: str
+    behind: str
+    """URL of the PostgreSQL database, whose server trusts everyone."""
+    stop_signal: ClassVar[Signals] = SIGINT
+
+    @property
+    def url(self) -> str:
+        parts = urlsplit(self.behind)
+        return urlunsplit(parts._replace(netloc=f"{parts.username}@{HOST}:{self.port}"))
+
+    @property
+    def pid_file(self) -> Path:
+        return self.directory / "pgbouncer.pid"
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        owner, parts = unprivileged_user(), urlsplit(self.behind)
+        if owner is not None:
+            os.chown(self.directory, owner.pw_uid, owner.pw_gid)
+        settings = self.directory / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n* = host={parts.hostname} port={parts.port} user={parts.username}\n"
+            f"[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = any\npool_mode = transaction\npidfile = {self.pid_file}\n"
+        )
+        return spawn([self.program, str(settings)], log=self.log, user=owner)
+
+    def is_ready(self, pid: int) -> bool:
+        try:
+            with socket.create_connection((HOST, self.port), timeout=1):
+                return self.pid_file.read_text().split() == [str(pid)]
+        except OSError:
+            return False
 
 
 def program_directory(package: str, *parts: str) -> Path:
