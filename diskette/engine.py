@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import (
     DatabaseError,
     IntegrityError,
@@ -47,7 +48,7 @@ from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
 from diskette.models import PROJECT_LOCK, Lock, Run, Step, after
-from diskette.steps import FUNCTIONS, cleanup
+from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def refuse(
     run = Run(
         kind=kind,
         state=State.FAILED,
-        options=dict(options),
+        options=without_secrets(options),
         requested_by=requested_by,
         finished_at=timezone.now(),
         findings=[finding.to_json() for finding in findings_of(error)],
@@ -436,6 +437,14 @@ def _finding_of(error: Exception, severity: Severity) -> Finding:
         return Finding(code=error.code, severity=severity, message=str(error))
     if isinstance(error, (DatabaseError, InterfaceError)):
         return _database_finding(error, severity)
+    if isinstance(error, SoftTimeLimitExceeded):
+        return Finding(
+            code="time-limit",
+            severity=severity,
+            message="The step took longer than the worker allows a task (`task_soft_time_limit`).",
+            hint="Raise the limit in Celery's settings (CELERY_STEP_SECONDS where worker/ is used) "
+            "beyond what the largest application or storage takes.",
+        )
     return Finding(
         code="unexpected",
         severity=severity,
@@ -536,6 +545,7 @@ def conclude(run_id: UUID) -> None:
         run.findings = [*run.findings, *(finding.to_json() for finding in leftovers)]
         _cancel_open_steps(run)
         run.state, run.finished_at = run.ending, timezone.now()
+        run.options = without_secrets(run.options)
         if run.state == State.SUCCEEDED:
             run.percent = 100.0
         run.save(using=conf.database())

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 
 from django.db import DatabaseError, close_old_connections
 
+from diskette import fetch
 from diskette.core.exceptions import DisketteError
 from diskette.core.plan import Kind
-from diskette.core.report import Finding, Severity, StepReport
+from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.models import Run
 from diskette.steps import dump, load
 from diskette.steps.context import Context
@@ -40,6 +41,14 @@ FUNCTIONS: Mapping[tuple[str, str], Callable[[Context], StepReport]] = {
     (Kind.LOAD, "finish"): load.finish,
 }
 """By kind of run and name of step."""
+
+
+def without_secrets(options: Mapping[str, JSON]) -> dict[str, JSON]:
+    """A run's options as they may be kept: an address's password is needed only to fetch it."""
+    word = options.get("archive")
+    if isinstance(word, str) and fetch.is_url(word):
+        return {**options, "archive": fetch.without_secrets(word)}
+    return dict(options)
 
 
 def cleanup(run: Run) -> list[Finding]:

@@ -67,7 +67,7 @@ def server(archive) -> Iterator[Server]:
 
 def assert_never_shown(*texts: str) -> None:
     told = [result.result for result in TaskResult.objects.all()]
-    runs = [json.dumps(run.findings) + run.archive for run in Run.objects.all()]
+    runs = [json.dumps([r.findings, r.options, r.archive]) for r in Run.objects.all()]
     assert not [text for text in (*texts, *told, *runs) if SECRET in text]
 
 

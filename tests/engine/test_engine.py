@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
 from diskette import engine
@@ -136,6 +137,15 @@ def test_a_defect_ends_the_run_and_names_itself(begin, caplog):
     (finding,) = run.all_findings
     assert finding.code == "unexpected"
     assert "ZeroDivisionError" in finding.message
+
+
+def test_a_step_that_took_longer_than_its_worker_allows_says_so(begin):
+    def work(context):
+        raise SoftTimeLimitExceeded
+
+    (finding,) = engine.drive(begin("check_space", check_space=work).pk).all_findings
+    assert finding.code == "time-limit"
+    assert "task_soft_time_limit" in finding.message
 
 
 def test_steps_found_out_about_later_are_done_too(begin):
