@@ -123,6 +123,7 @@ def start_load(
     archive: str,
     *,
     applications: Sequence[str] = (),
+    models: Sequence[str] = (),
     exclude: Sequence[str] = (),
     data: bool = True,
     storages: bool = True,
@@ -139,6 +140,7 @@ def start_load(
     options = {
         "archive": str(archive),
         "applications": list(applications),
+        "models": list(models),
         "exclude": list(exclude),
         "data": data,
         "storages": storages,

@@ -78,6 +78,7 @@ class _Work:
     def __init__(self, staging: Staging, models: Models, mode: Mode, tick: Tick) -> None:
         self.engine, self.database = staging.engine, staging.database
         self.models, self.mode, self.tick = models, mode, tick
+        self.added = staging.added
         self.table = ""
 
     def table_at_hand(self) -> str:
@@ -86,15 +87,19 @@ class _Work:
     def do(self) -> None:
         gentle = self.engine.cascades_into(self.models)
         promised = {content.model: content.rows for content in self.engine.contents()}
-        if self.mode is Mode.REPLACE:
-            for model in reversed(self.models):
-                self._delete(model, gently=self._name(model) in gentle)
+        replaced = [model for model in self.models if not self._merges(model)]
+        for model in reversed(replaced):
+            self._delete(model, gently=self._name(model) in gentle)
         for model in self.models:
-            merge = self.mode is Mode.MERGE or self._name(model) in gentle
+            merge = self._merges(model) or self._name(model) in gentle
             written = sum(self._insert(model, merge=merge))
             if written != (expected := promised.get(model._meta.label)):
                 raise StagingLost(self.database, self._name(model), expected or 0, written)
-        self.engine.reset_sequences(self.models, lower=self.mode is Mode.REPLACE)
+        self.engine.reset_sequences(replaced, lower=True)
+        self.engine.reset_sequences(list(filter(self._merges, self.models)), lower=False)
+
+    def _merges(self, model: type[Model]) -> bool:
+        return self.mode is Mode.MERGE or model in self.added
 
     def _name(self, model: type[Model]) -> str:
         self.table = model._meta.db_table

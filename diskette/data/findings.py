@@ -51,6 +51,20 @@ def listed(values: Sequence[JSON], *, limit: int = 5) -> str:
     return f"{shown}, …" if len(values) > limit else shown
 
 
+def needed(model: type[Model], count: int) -> Finding:
+    """Rows of a model that was not chosen, which the chosen ones refer to."""
+    label = model._meta.label
+    return Finding(
+        code="rows-added",
+        severity=Severity.INFO,
+        message=f"{label}: {rows(count)}, which what is loaded refers to and this database does "
+        "not have, will be added from the archive.",
+        hint="Nothing has to be done. The rows of this model that are here stay as they are.",
+        model=label,
+        count=count,
+    )
+
+
 def foreignkey_missing(
     model: type[Model], field: str, target: type[Model], sample: Sample, *, loaded: bool
 ) -> Finding:

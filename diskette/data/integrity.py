@@ -14,11 +14,11 @@ from dataclasses import replace
 from django.db.models import Model
 
 from diskette.core.report import JSON, Finding
-from diskette.data import constraints, findings, natural, tables
+from diskette.data import constraints, findings, natural, needs, tables
 from diskette.data.engines.staging import REFUSED
 from diskette.data.findings import SAMPLE, Sample
 from diskette.data.kinds import AnyField
-from diskette.data.outcome import Mode, Outcome
+from diskette.data.outcome import Outcome
 from diskette.data.stage import Staging
 from diskette.data.tables import AnyReference
 
@@ -32,8 +32,10 @@ def check(staging: Staging, models: Sequence[type[Model]], *, mode: str) -> list
     staging.confirm(models)
     outcome, engine = staging.outcome(models, mode), staging.engine
     with engine.explained(), engine.opened(writing=True), engine.checking():
+        needs.leave_out_known(outcome)
         natural.resolve(outcome)
-        return list(_problems(outcome))
+        added = needs.leave_out_unneeded(outcome)
+        return [*added, *_problems(outcome)]
 
 
 def _problems(outcome: Outcome) -> Iterator[Finding]:
@@ -91,7 +93,7 @@ def _left_dangling(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
         referred = tables.target(reference)
         if not outcome.loads(referred) or not tables.is_enforced(reference):
             continue
-        if outcome.mode is Mode.MERGE and reference.target_field.primary_key:
+        if outcome.merges(referred) and reference.target_field.primary_key:
             continue
         missing = (
             f"FROM ({outcome.kept(model)}) AS referring WHERE {_dangles(outcome, reference)}"
@@ -119,8 +121,7 @@ def _refers(outcome: Outcome, reference: AnyReference) -> str:
 def _staying(outcome: Outcome) -> Iterator[type[Model]]:
     """Models with live rows that the load leaves in place."""
     yield from (model for model in outcome.neighbours if model._meta.managed)
-    if outcome.mode is Mode.MERGE:
-        yield from outcome.models
+    yield from filter(outcome.merges, outcome.models)
 
 
 def _sample(
@@ -183,7 +184,7 @@ def _is_told_nowhere(outcome: Outcome, model: type[Model], field: AnyField) -> s
 
 def _of_constraints(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
     """Rows that break what the model declares, in the table as it will be."""
-    connection, merging = outcome.engine.connection, outcome.mode is Mode.MERGE
+    connection, merging = outcome.engine.connection, outcome.merges(model)
     for unique in constraints.unique(model, connection):
         if sample := _shared(outcome, model, unique):
             yield findings.unique_conflict(model, unique.name, sample, merging=merging)

@@ -109,14 +109,24 @@ class _Resolution:
             self._give_new_keys(model)
             self._adopt_live_keys(model)
         with self.outcome.shown():
-            self._keep(model, self._pairs(model))
+            self._keep(model, self._pairs(model), alive=model in self.outcome.added)
 
-    def _keep(self, model: type[Model], pairs: Iterable[Pair], table: str = "") -> None:
-        """Write the key table, without the keys that more than one row has."""
+    def _keep(
+        self, model: type[Model], pairs: Iterable[Pair], table: str = "", *, alive: bool = False
+    ) -> None:
+        """Write the key table, without the keys that more than one row has.
+
+        `alive`: a live row answers before one of the archive.
+        """
         table = table or self.engine.keys(model)
         self.engine.make_keys(model, table, pairs)
         several = f"SELECT natural_key FROM {table} GROUP BY natural_key HAVING count(*) > 1"
-        self.engine.execute(f"DELETE FROM {table} WHERE natural_key IN ({several})")
+        shared = f"DELETE FROM {table} WHERE natural_key IN ({several})"
+        if alive:
+            (key,) = self.engine.key_columns(model)
+            live = f"SELECT {key} FROM {self.engine.live(model)}"
+            self.engine.execute(f"{shared} AND value NOT IN ({live})")
+        self.engine.execute(shared)
 
     def _pairs(self, model: type[Model]) -> Iterator[Pair]:
         """Of every row there is where the ORM looks now."""

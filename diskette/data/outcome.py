@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +31,12 @@ class Outcome:
     neighbours: tuple[type[Model], ...]
     """The models whose tables stay as they are, beside them."""
     mode: Mode
+    added: Collection[type[Model]] = ()
+    """Of the models, those of which only rows that the others need and nobody has are loaded."""
+
+    def merges(self, model: type[Model]) -> bool:
+        """Whether the model's live rows stay, where the archive does not change them."""
+        return self.loads(model) and (self.mode is Mode.MERGE or model in self.added)
 
     def loads(self, model: type[Model]) -> bool:
         return model in self.models
@@ -45,7 +52,7 @@ class Outcome:
     def selection(self, model: type[Model]) -> str:
         """The rows of a staged model, as its live table will show them."""
         staged = self.staged(model)
-        return staged if self.mode is Mode.REPLACE else f"{staged} UNION ALL {self.kept(model)}"
+        return f"{staged} UNION ALL {self.kept(model)}" if self.merges(model) else staged
 
     def staged(self, model: type[Model]) -> str:
         """The staged rows alone, with what the database will generate."""

@@ -5,7 +5,7 @@ A staging is found again by its run and database, from any process, until it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,10 +48,16 @@ class StageReport:
 
 
 class Staging:
-    """The staged rows of one run in one database."""
+    """The staged rows of one run in one database.
 
-    def __init__(self, run: str, database: str, workspace: Path) -> None:
+    `added`: models of which only rows are wanted that others refer to and the database lacks.
+    """
+
+    def __init__(
+        self, run: str, database: str, workspace: Path, added: Collection[type[Model]] = ()
+    ) -> None:
         self.run, self.database, self.workspace = run, database, workspace
+        self.added = frozenset(added)
 
     @cached_property
     def engine(self) -> EngineStaging:
@@ -108,6 +114,7 @@ class Staging:
             models=tuple(models),
             neighbours=tuple(tables.neighbours(models, self.database)),
             mode=Mode(mode),
+            added=self.added,
         )
 
     def drop(self) -> None:

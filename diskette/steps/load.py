@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from diskette.data.stage import Staging
 from diskette.models import Run, Step
 from diskette.steps import dump
 from diskette.steps.context import Context
+from diskette.steps.selection import select
 
 LOCK_POLL_SECONDS = 0.1
 STAGED_SHARE = 2.0
@@ -217,20 +218,18 @@ def verify_load(context: Context) -> StepReport:
     """Digest the live rows again and compare them with the manifest."""
     if context.options["mode"] == "merge":
         return StepReport(skipped=True, stats={"reason": "merged rows have no digest of their own"})
-    manifest = _manifest(context)
-    entries = _models(manifest, context.options)
-    context.expect(sum(entry.rows for entry in entries), "rows")
+    whole = select(_manifest(context), context.options).whole
+    context.expect(sum(entry.rows for _, entry in whole), "rows")
     found: list[Finding] = []
     of_other_fields: list[str] = []
-    for definition in _definitions(manifest, context.options):
-        for entry in definition.models:
-            model = _target(entry)
-            if model is not None and not _has_fields_of(entry, model):
-                of_other_fields.append(entry.model)
-            elif model is not None:
-                found += verify.verify(entry, using=_database(definition), tick=context.tick)
+    for definition, entry in whole:
+        model = _target(entry)
+        if model is not None and not _has_fields_of(entry, model):
+            of_other_fields.append(entry.model)
+        elif model is not None:
+            found += verify.verify(entry, using=_database(definition), tick=context.tick)
     _refuse(found)
-    stats: dict[str, int | str] = {"models": len(entries) - len(of_other_fields)}
+    stats: dict[str, int | str] = {"models": len(whole) - len(of_other_fields)}
     if of_other_fields:
         stats["note"] = f"{', '.join(of_other_fields)} not compared: its fields differ here"
     return StepReport(stats=stats)
@@ -242,7 +241,7 @@ def finish(context: Context) -> StepReport:
         storages.settle(live, str(context.run.pk))
     manifest = _manifest(context)
     stats = {
-        "rows": sum(entry.rows for entry in _models(manifest, context.options)),
+        "rows": sum(entry.rows for _, entry in select(manifest, context.options).whole),
         "files": sum(entry.files for entry in _trees(manifest, context)),
         "seconds": round((timezone.now() - context.run.created_at).total_seconds(), 3),
     }
@@ -281,20 +280,9 @@ def _extracted(context: Context) -> Path:
     return Path(context.output("extract_archive")["directory"])
 
 
-def _definitions(manifest: Manifest, options: Mapping[str, JSON]) -> list[DefinitionEntry]:
+def _definitions(manifest: Manifest, options: Mapping[str, JSON]) -> Sequence[DefinitionEntry]:
     """What of the archive's data is to be loaded. Raises UsageError for a name it does not have."""
-    names = [each.name for each in manifest.definitions]
-    for name in (*options["applications"], *options["exclude"]):
-        if name not in names:
-            raise UsageError(f"The archive has no definition {name!r}. It has: {', '.join(names)}.")
-    if not options["data"]:
-        return []
-    wanted = options["applications"] or names
-    return [
-        each
-        for each in manifest.definitions
-        if each.name in wanted and each.name not in options["exclude"]
-    ]
+    return select(manifest, options).definitions
 
 
 def _models(manifest: Manifest, options: Mapping[str, JSON]) -> list[ModelEntry]:
@@ -343,19 +331,22 @@ def _database(definition: DefinitionEntry) -> str:
 
 def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
     """A staging for each database, with the models whose rows it takes, in load order."""
+    selection = select(_manifest(context), context.options)
     models: dict[str, list[registry.ModelType]] = {}
-    for definition in _definitions(_manifest(context), context.options):
+    for definition in selection.definitions:
         for entry in definition.models:
             if model := _target(entry):
                 models.setdefault(_database(definition), []).append(model)
     return {
-        _staging(context, alias): list(registry.load_order(chosen))
+        _staging(
+            context, alias, added=[each for each in chosen if each._meta.label in selection.added]
+        ): list(registry.load_order(chosen))
         for alias, chosen in sorted(models.items())
     }
 
 
-def _staging(context: Context, alias: str) -> Staging:
-    return Staging(str(context.run.pk), alias, context.workspace.path)
+def _staging(context: Context, alias: str, added: Collection[registry.ModelType] = ()) -> Staging:
+    return Staging(str(context.run.pk), alias, context.workspace.path, added)
 
 
 def drop_stagings(run: Run, workspace: Path) -> None:

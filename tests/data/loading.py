@@ -124,6 +124,7 @@ class Loading:
     archive: Archive
     using: str
     mode: str = "replace"
+    added: tuple[type[Model], ...] = ()
     ignore_unknown: bool = False
     run: str = field(default_factory=lambda: str(uuid.uuid4()))
     reports: dict[type[Model], StageReport] = field(default_factory=dict)
@@ -135,7 +136,7 @@ class Loading:
     @property
     def staging(self) -> Staging:
         """Found again each time, as every task does."""
-        return Staging(self.run, self.using, self.archive.directory)
+        return Staging(self.run, self.using, self.archive.directory, self.added)
 
     def stage(self) -> Loading:
         self.staging.create(self.models)

@@ -181,9 +181,7 @@ class PostgreSQLStaging(EngineStaging):
             self.execute(f"TRUNCATE {self.staged(model)}")
             yield
             self.execute(f"ANALYZE {self.staged(model)}")
-            counted = f"(SELECT count(*) FROM {self.staged(model)})"
-            sql = f"UPDATE {self.contents_table} SET rows = {counted} WHERE model = %s"
-            self._note(sql, model._meta.label)
+            self.promise(model)
 
     def _copy(self, model: type[Model], rows: Iterable[Row], columns: Sequence[str] = ()) -> int:
         names = ", ".join(map(self.quoted, columns or layout(model)))

@@ -271,6 +271,15 @@ class EngineStaging(ABC):
         rows = self.query(f"SELECT model, rows FROM {self.contents_table} ORDER BY position")
         return tuple(Content(model=model, rows=rows) for model, rows in rows)
 
+    def promise(self, model: type[Model]) -> None:
+        """Note how many rows of a model are staged, to be compared when they are applied."""
+        counted = f"(SELECT count(*) FROM {self.staged(model)})"
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {self.contents_table} SET rows = {counted} WHERE model = %s",
+                [model._meta.label],
+            )
+
     @contextmanager
     def shadowed(self, tables: Mapping[str, str]) -> Iterator[None]:
         """Let tables, as all SQL and the ORM name them, be the given selections for a while.

@@ -30,6 +30,7 @@ class Command(DisketteCommand):
         add("--check", action="store_true", help="do all that changes nothing, and report")
         add("--mode", default="replace", choices=("replace", "merge"), help="default: replace")
         add("--app", action="append", default=[], metavar="NAME", help="only this definition")
+        add("--model", action="append", default=[], metavar="LABEL", help="only this model")
         add("--exclude-data", action="append", default=[], metavar="NAME", help="leave it out")
         add("--no-data", action="store_true", help="leave the data as it is")
         add("--no-storages", action="store_true", help="leave the media as they are")
@@ -48,6 +49,7 @@ class Command(DisketteCommand):
         """Ask, then load."""
         chosen = {
             "applications": options["app"],
+            "models": options["model"],
             "exclude": options["exclude_data"],
             "data": not options["no_data"],
             "storages": not options["no_storages"],
