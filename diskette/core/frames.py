@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Queue
 from threading import Thread
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, Protocol, Self, cast
 
 import zstandard
 
@@ -89,6 +89,31 @@ class FrameWriter:
         return len(self._probe.compress(sample)) > len(sample) * _DENSE_SHARE
 
 
+class OneFrame:
+    """A sink that writes a .zst file of a single frame, for readers that know no more of them."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        self._tally = Tally(target)
+        compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+        self._stream = compressor.stream_writer(cast("BinaryIO", self._tally), closefd=False)
+
+    def write(self, chunk: bytes, /) -> None:
+        self._stream.write(chunk)
+
+    def close(self) -> Digest:
+        """End the frame, and tell what the whole file holds."""
+        self._stream.flush(zstandard.FLUSH_FRAME)
+        return self._tally.digest()
+
+
+class Frames(Protocol):
+    """What a relay writes to."""
+
+    def write(self, chunk: bytes, /) -> None: ...
+
+    def close(self) -> Digest: ...
+
+
 class Relay:
     """Lets a thread squeeze and write, while the caller reads on.
 
@@ -96,7 +121,7 @@ class Relay:
     What goes wrong in the thread is raised by the next `write`, or by `close`.
     """
 
-    def __init__(self, target: FrameWriter) -> None:
+    def __init__(self, target: Frames) -> None:
         self._target = target
         self._queue: Queue[list[bytes] | None] = Queue(_MOST_HANDED_OVER)
         self._chunks: list[bytes] = []

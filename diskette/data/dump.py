@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO
 
-import zstandard
 from django.db import OperationalError, ProgrammingError
 from django.db.models import Model
 
-from diskette.core.checksum import Tally
 from diskette.core.exceptions import ConfigurationError
+from diskette.core.frames import OneFrame, Relay
 from diskette.core.report import Finding, Severity
 from diskette.data import lines
 from diskette.data.codec import codec
@@ -30,12 +29,7 @@ from diskette.data.writer import EVERYTHING, LineWriter, Unreadable
 Tick = Callable[[int], None]
 """Called with how many more rows are done; raises Stopped when the work must end."""
 
-LEVEL = 3
 _NO_TABLE = re.compile(r"no such (table|column)|does not exist|doesn't exist|Unknown column")
-
-
-class _Sink(Protocol):
-    def write(self, chunk: bytes, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +83,10 @@ def dump_model(
         model, using=using, natural_foreign=natural_foreign, natural_primary=natural_primary
     )
     writer = chosen.writer
-    with _told(model, using), _member(target) as (sink, tally):
-        total = _write(writer, sink, default_manager=default_manager, tick=tick)
+    with _told(model, using), _file(target) as stream, Relay(OneFrame(stream)) as member:
+        total = _write(writer, member, default_manager=default_manager, tick=tick)
         hidden = writer.reading.count() - total.rows if default_manager else 0
-    written = tally.digest()
+        written = member.close()
     return ModelPart(
         model=model._meta.label,
         table=model._meta.db_table,
@@ -132,7 +126,7 @@ def estimate(models: Sequence[type[Model]], using: str) -> dict[str, Estimate]:
     return reading_of(using).estimate(models, using) if models else {}
 
 
-def _write(writer: LineWriter, sink: _Sink | None, *, default_manager: bool, tick: Tick) -> _Total:
+def _write(writer: LineWriter, sink: Relay | None, *, default_manager: bool, tick: Tick) -> _Total:
     condition = writer.reading.visible() if default_manager else EVERYTHING
     total = _Total()
     for page in writer.pages(condition):
@@ -148,14 +142,11 @@ def _write(writer: LineWriter, sink: _Sink | None, *, default_manager: bool, tic
 
 
 @contextmanager
-def _member(target: Path) -> Iterator[tuple[_Sink, Tally]]:
-    """A compressed file, on the disk when the block is left; removed where it fails."""
-    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+def _file(target: Path) -> Iterator[BinaryIO]:
+    """A file that is on the disk when the block is left; removed where it fails."""
     try:
         with target.open("wb") as stream:
-            tally = Tally(stream)
-            with compressor.stream_writer(cast(BinaryIO, tally), closefd=False) as sink:
-                yield sink, tally
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
     except BaseException:
