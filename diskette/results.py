@@ -43,6 +43,7 @@ def connect() -> None:
 
 def step_shape(step: Step, kind: str) -> dict[str, JSON]:
     """The result of a step, as docs/results.md says."""
+    is_whole = step.state in (State.SUCCEEDED, State.SKIPPED)  # also where nothing was counted
     return {
         "run": str(step.run_id),
         "kind": kind,
@@ -50,7 +51,7 @@ def step_shape(step: Step, kind: str) -> dict[str, JSON]:
         "subject": step.subject,
         "state": _word(step.state),
         "attempt": step.attempt,
-        "progress": step.progress.to_json(),
+        "progress": step.progress.to_json() | ({"percent": 100.0} if is_whole else {}),
         "stats": step.stats,
         "findings": step.findings,
     }

@@ -48,6 +48,12 @@ def test_a_step_leaves_its_report_under_its_own_id(begin):
     }
 
 
+def test_a_step_that_counts_nothing_is_whole_when_it_is_done(begin):
+    run = engine.drive(begin("check_space").pk)
+    _, result = stored(f"{run.pk}/check_space")
+    assert result["progress"]["percent"] == 100.0
+
+
 def test_a_run_leaves_the_count_of_its_steps(begin):
     run = engine.drive(begin("check_space", "finish").pk)
     status, result = stored(str(run.pk))
