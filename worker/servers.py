@@ -215,8 +215,12 @@ class Redis(Server):
 
 @dataclass(kw_only=True)
 class PostgreSQL(Server):
-    """User postgres, database postgres; everyone on the loopback is trusted."""
+    """User postgres, database postgres; everyone on the loopback is trusted.
 
+    `durable`: as PostgreSQL is by default, which costs time.
+    """
+
+    durable: bool = False
     stop_signal: ClassVar[Signals] = SIGINT
 
     @property
@@ -236,10 +240,10 @@ class PostgreSQL(Server):
             "listen_addresses": HOST,
             "port": str(self.port),
             "unix_socket_directories": "",
-            "fsync": "off",
-            "full_page_writes": "off",
             "max_connections": "200",
         }
+        if not self.durable:
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._spawn([str(programs / "postgres"), "-D", str(self.cluster), *options], owner)
 
