@@ -74,7 +74,7 @@ def fill(report: Report, arena: Field, opened: list[engines.Engine]) -> None:
 def data_rounds(report: Report, arena: Field, engine: engines.Engine) -> Rounds:
     tools = data_tools(environments.original_python())
     source = arena.source(engine, report.options.rows)
-    return play(report, arena, engine, source, outcomes(engine.name, tools))
+    return play(report, arena, engine, source, outcomes(engine.name, tools, report.options.tools))
 
 
 def storage_rounds(report: Report, arena: Field) -> None:
@@ -85,7 +85,9 @@ def storage_rounds(report: Report, arena: Field) -> None:
     directory.mkdir()
     tools = storage_tools(environments.original_python())
     with engines.opened(ENGINES[-1], directory) as engine:
-        play(report, arena, engine, arena.source(engine, 0), outcomes(STORAGES, tools))
+        play(
+            report, arena, engine, arena.source(engine, 0), outcomes(STORAGES, tools, options.tools)
+        )
 
 
 def play(
@@ -100,11 +102,12 @@ def play(
 
 def growth(rounds: Rounds, options: Options) -> Growth:
     """Diskette's memory with more rows beside what it was."""
+    small = next(each for each in rounds.outcomes if isinstance(each.tool, Diskette))
     large = Outcome(subject=rounds.engine.name, tool=Diskette())
     source = rounds.arena.filled(rounds.engine, "large", options.rows * GROWTH)
     more = Rounds(arena=rounds.arena, engine=rounds.engine, source=source, outcomes=[large])
     more.turn(large)
-    return Growth(small=rounds.outcomes[0], large=large)
+    return Growth(small=small, large=large)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ class Options:
     slow_rounds: int
     slow_limit: int
     engines: Sequence[str]
+    tools: Sequence[str]
     media_mb: int
     files: int
     growth: bool
@@ -39,6 +40,7 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--slow-rounds", type=int, default=1, help="the last ones, with the slow tools too")
     add("--slow-limit", type=int, default=100_000, help="with more rows these do not run at all")
     add("--engines", nargs="*", default=ENGINES, choices=ENGINES, help="default: both")
+    add("--tools", nargs="*", default=(), metavar="NAME", help="only these, named as in the table")
     add("--media-mb", type=int, default=300, help="size of the storages; 0: without them")
     add("--files", type=int, default=5000, help="in the storages")
     add("--growth", action="store_true", help="also Diskette's memory with four times the rows")

@@ -15,7 +15,8 @@ from benchmarks.tools import Diskette
 
 RATE = 200
 SHOWN = 25
-WAITING = ("--idle", "--threads", "--subprocesses", "--nonblocking")
+THREADS_BEGIN = "Thread._bootstrap"
+WAITING = ("--idle", "--threads", "--nonblocking")
 
 
 def show(arena: Field, engines: Sequence[Engine], rows: int) -> None:
@@ -38,9 +39,13 @@ def _show(arena: Field, title: str, call: Call) -> None:
 
 
 def _listing(samples: Path) -> str:
-    own, with_callees, total = shares(samples.read_text().splitlines())
+    own, with_callees = shares(samples.read_text().splitlines())
+    total = own.total()
     parts = [f"{total / RATE:.2f} s in samples\n"]
-    for name, counted in (("line itself", own), ("function with what it calls", with_callees)):
+    for name, counted in (
+        ("lines", own),
+        ("Diskette's functions, with what they call", with_callees),
+    ):
         parts.append(f"\n{name}\n")
         parts += [
             f"{100 * count / total:5.1f} %  {where}\n"
@@ -49,22 +54,21 @@ def _listing(samples: Path) -> str:
     return "".join(parts)
 
 
-def shares(stacks: Sequence[str]) -> tuple[Counter[str], Counter[str], int]:
-    """Samples by innermost line, by function on the stack, and all; each thread by itself."""
+def shares(stacks: Sequence[str]) -> tuple[Counter[str], Counter[str]]:
+    """The main thread's samples by innermost line, and by function of Diskette's on the stack."""
     own: Counter[str] = Counter()
     with_callees: Counter[str] = Counter()
-    total = 0
     for stack in stacks:
         frames, _, samples = stack.rpartition(" ")
-        thread = next((name for name in frames.split(";") if name.startswith("thread")), "")
-        lines = [name for name in frames.split(";") if not name.startswith(("process", "thread"))]
-        count = int(samples)
-        total += count if "MainThread" in thread else 0
-        mark = "" if "MainThread" in thread else " [other thread]"
-        own[lines[-1] + mark] += count
-        with_callees.update({_function(line) + mark: count for line in set(map(str, lines))})
-    return own, with_callees, max(total, 1)
+        lines = frames.split(";")[1:]
+        if lines and not lines[0].startswith(THREADS_BEGIN):
+            own[_innermost(lines)] += int(samples)
+            ours = {line.rpartition(":")[0] + ")" for line in lines if "(diskette/" in line}
+            with_callees.update(dict.fromkeys(ours, int(samples)))
+    return own, with_callees
 
 
-def _function(line: str) -> str:
-    return line.rpartition(":")[0] + ")" if ":" in line else line
+def _innermost(lines: Sequence[str]) -> str:
+    """The line itself, and Diskette's that led there if it is another one's."""
+    ours = next((line for line in reversed(lines) if "(diskette/" in line), "")
+    return lines[-1] if ours in ("", lines[-1]) else f"{lines[-1]} < {ours}"

@@ -181,11 +181,12 @@ class Rounds:
             medians.server_cpu.append(after - before)
 
 
-def outcomes(subject: str, tools: Sequence[Tool]) -> list[Outcome]:
+def outcomes(subject: str, tools: Sequence[Tool], chosen: Sequence[str]) -> list[Outcome]:
+    """One for each tool that can and shall."""
     return [
         Outcome(subject=subject, tool=tool)
         for tool in tools
-        if subject == STORAGES or subject in tool.engines
+        if (subject == STORAGES or subject in tool.engines) and (not chosen or tool.name in chosen)
     ]
 
 
