@@ -87,8 +87,8 @@ class ModelCodec:
         kinds = {column.name: column.kind for column in self.columns}
         self._json = frozenset(name for name, kind in kinds.items() if kind is Kind.JSON)
         self._exact = self._json | {name for name, kind in kinds.items() if kind is Kind.CUSTOM}
-        self._addresses = [name for name, kind in kinds.items() if kind is Kind.ADDRESS]
         self._loose = {n: lines.CANONICAL[k] for n, k in kinds.items() if k in lines.CANONICAL}
+        self._apart = [name for name in kinds if name in self._exact or name in self._loose]
 
     @cached_property
     def writer(self) -> LineWriter:
@@ -147,12 +147,13 @@ class ModelCodec:
 
         JSON fields are taken as text; those that may hold any number, by the exact reading.
         """
-        if not self._exact:
-            tree = orjson.loads(line)
-            if not any(":" in str(self._fields(tree).get(name)) for name in self._addresses):
-                return "", tree, {}
+        if not self._apart:
+            return "", orjson.loads(line), {}
         text = line.decode("utf-8", "surrogatepass")
-        tree, spans = lines.dissect(text)
+        try:
+            tree, spans = lines.parted(text, self._apart)
+        except ValueError:
+            tree, spans = lines.dissect(text)
         fields = self._fields(tree)
         for name, (start, end) in spans.items():
             fields[name] = self._value(name, text[start:end])

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring
+from typing import Any
 
 import orjson
 
@@ -28,6 +30,7 @@ JSON_NULL = "json_null"
 _MEMBER_NAME = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
 _MEMBER_END = re.compile(r"\s*([,}])")
 _OBJECT_START = re.compile(r"\s*\{\s*")
+_FIELDS = '"fields":{'
 _INEXACT = re.compile(r"\d(?:[.eE]|\d{15})|-0|\\u")
 """What orjson would read as a float, round, or refuse: exact numbers need the slow reading."""
 _PLAIN_DIGITS = 15
@@ -94,10 +97,11 @@ def canonical_json(text: str) -> str:
     An engine may spell 100 as 100.0 or 1e2, order keys by length, escape letters or not.
     Raises ValueError where the text is no JSON.
     """
-    if _INEXACT.search(text) is None:
-        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
-    tree = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_refuse)
-    return _spelled(tree)
+    parse = _with_fragments if _INEXACT.search(text) else orjson.loads
+    try:
+        return orjson.dumps(parse(text), option=orjson.OPT_SORT_KEYS).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return _spelled(_with_numbers(text))  # half a surrogate pair, or nested very deep
 
 
 def _refuse(constant: str) -> None:
@@ -151,6 +155,18 @@ def canonical_address(text: str) -> str:
         return text
 
 
+@lru_cache(4096)
+def _fragment(text: str) -> orjson.Fragment:
+    """A number in the one spelling of its value, which orjson writes as it stands."""
+    return orjson.Fragment(_canonical_number(text))
+
+
+def _parser(number: Callable[[str], Any]) -> Callable[[str], JSON]:
+    return json.JSONDecoder(parse_float=number, parse_int=number, parse_constant=_refuse).decode
+
+
+_with_fragments, _with_numbers = _parser(_fragment), _parser(_Number)
+
 Tree = dict[str, JSON]
 Spans = dict[str, tuple[int, int]]
 """Where the value of each field begins and ends in the line's text."""
@@ -176,6 +192,25 @@ def dissect(text: str) -> tuple[Tree, Spans]:
         else:
             tree[name] = json.loads(text[start:end])
     return tree, spans
+
+
+def parted(text: str, names: Sequence[str]) -> tuple[Tree, Spans]:
+    """The same of a line as Diskette writes it: only the values of `names` are left out.
+
+    A field's name is looked for where the one before ended. It cannot be mistaken: in a text
+    its quotes would be escaped, and other objects than those of `names` no line has. Raises
+    ValueError for lines written otherwise, which need not be wrong.
+    """
+    spans: Spans = {}
+    parts, position = [], text.index(_FIELDS)
+    for name in names:
+        start = text.index(f'"{name}":', position) + len(name) + 3
+        _, end = _skim(text, start)
+        spans[name] = start, end
+        parts += [text[position:start], "null"]
+        position = end
+    rest = "".join([text[: text.index(_FIELDS)], *parts, text[position:]])
+    return orjson.loads(rest), spans
 
 
 def respelled(text: str, spans: Spans, spell: Mapping[str, Callable[[str], str]]) -> str:
