@@ -99,8 +99,9 @@ def create(
             run.state, run.started_at = State.RUNNING, timezone.now()
             run.save(using=conf.database())
             _insert(run, steps)
-            run_changed.send(Run, run=run, error=None)
-            _advance(run)
+            found = list(_steps(run))
+            _advance(run, found)
+            run_changed.send(Run, run=run, steps=found, error=None)
         else:
             _skip(run, conflict)
     if conflict is not None:
@@ -181,19 +182,22 @@ def _steps(run: Run) -> Any:
     return Step.objects.using(conf.database()).filter(run=run)
 
 
-def _advance(run: Run) -> list[Step]:
-    """Let the next steps be taken; returns them. Within `_locked`."""
+def _advance(run: Run, steps: Sequence[Step]) -> list[Step]:
+    """Let the next of a run's steps be taken; returns them. Within `_locked`."""
     if run.ending or run.state != State.RUNNING:
         return []
-    open_steps = [step for step in _steps(run) if step.state not in ENDED]
+    open_steps = [step for step in steps if step.state not in ENDED]
     if not open_steps:
         _end(run, State.SUCCEEDED)
         return []
     front = open_steps[0].position
     waiting = [s for s in open_steps if s.position == front and s.state == State.PENDING]
-    _steps(run).filter(pk__in=[step.pk for step in waiting]).update(
-        state=State.READY, due_at=after(conf.lease())
-    )
+    if waiting:
+        _steps(run).filter(pk__in=[step.pk for step in waiting]).update(
+            state=State.READY, due_at=after(conf.lease())
+        )
+    for step in waiting:
+        step.state = State.READY
     return waiting
 
 
@@ -204,14 +208,16 @@ def _end(run: Run, ending: State) -> None:
         run.save(using=conf.database(), update_fields=["ending"])
 
 
-def _refresh(run: Run) -> None:
-    """A sign of life: recount the run's percent, which never falls, and tell it."""
-    percent = min(percent_of(list(_steps(run))), 99.9)
+def _refresh(run: Run, steps: Sequence[Step]) -> None:
+    """A sign of life: recount the run's percent, which never falls, and tell it.
+
+    Within `_locked`: what was read of the run is what it is.
+    """
+    run.percent = max(run.percent, min(percent_of(steps), 99.9))
     Run.objects.using(conf.database()).filter(pk=run.pk).update(
-        percent=Greatest(F("percent"), percent), driver_until=after(conf.lease())
+        percent=run.percent, driver_until=after(conf.lease())
     )
-    run.refresh_from_db(using=conf.database())
-    run_changed.send(Run, run=run, error=None)
+    run_changed.send(Run, run=run, steps=steps, error=None)
 
 
 def percent_of(steps: Sequence[Step]) -> float:
@@ -264,8 +270,7 @@ def _take(step_id: UUID) -> Step | None:
         if not taken:
             return None
         step: Step = _steps(run).select_related("run").get(pk=step_id)
-        step_changed.send(Step, step=step)
-        _refresh(run)
+        step_changed.send(Step, step=step)  # the run shows no difference: ready is as good as begun
         return step
 
 
@@ -325,7 +330,8 @@ def _settle(step: Step, pulse: Pulse, outcome: _Outcome) -> list[Step]:
         logger.warning("step %s of run %s was taken from this process", step, run.pk)
         if run.has_ended:
             cleanup(run)  # nobody else clears what this late copy has made since
-    conclude(step.run_id)
+    if run.ending:
+        conclude(step.run_id)
     return due
 
 
@@ -336,8 +342,9 @@ def _settled(run: Run, step: Step, pulse: Pulse, outcome: _Outcome) -> list[Step
     step.lease_until = None
     step.save(using=conf.database())
     step_changed.send(Step, step=step)
-    due += _advance(run)
-    _refresh(run)
+    steps = list(_steps(run))
+    due += _advance(run, steps)
+    _refresh(run, steps)
     return due
 
 
@@ -523,7 +530,7 @@ def _renew(context: Context) -> None:
             pulse.stop = f"the run is {run.ending}"
         else:
             step_changed.send(Step, step=_mine(context.step).select_related("run").get())
-            _refresh(run)
+            _refresh(run, list(_steps(run)))
 
 
 # -- ending -----------------------------------------------------------------------------
@@ -732,7 +739,7 @@ def _adopt(run_id: UUID) -> bool:
             return False
         run.driver = process.identity()
         run.save(using=conf.database(), update_fields=["driver"])
-        _refresh(run)
+        _refresh(run, list(_steps(run)))
         return True
 
 

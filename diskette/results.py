@@ -8,6 +8,7 @@ Reading it needs nothing of ours. The shape is a contract: docs/results.md.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -57,9 +58,12 @@ def step_shape(step: Step, kind: str) -> dict[str, JSON]:
     }
 
 
-def run_shape(run: Run) -> dict[str, JSON]:
-    """The result of a run: the same, with its steps counted and the percent over all."""
-    steps = list(run.steps.using(conf.database()))
+def run_shape(run: Run, steps: Sequence[Step] = ()) -> dict[str, JSON]:
+    """The result of a run: the same, with its steps counted and the percent over all.
+
+    `steps` are the run's, where they are already known.
+    """
+    steps = steps or list(run.steps.using(conf.database()))
     ended = sum(step.state in ENDED for step in steps)
     findings = [*run.findings, *(finding for step in steps for finding in step.findings)]
     return {
@@ -99,8 +103,10 @@ def _on_step(*, step: Step, **_: object) -> None:
     _store(step.result_id, _status(step.state), shape, f"diskette.{step.name}", step)
 
 
-def _on_run(*, run: Run, error: Exception | None = None, **_: object) -> None:
-    shape = run_shape(run)
+def _on_run(
+    *, run: Run, steps: Sequence[Step] = (), error: Exception | None = None, **_: object
+) -> None:
+    shape = run_shape(run, steps)
     if run.state in (State.FAILED, State.CANCELLED, State.SKIPPED):
         shape |= engine.error_shape(error or failure_of(run))
     status = "REVOKED" if run.state == State.SKIPPED else _status(run.state)

@@ -6,8 +6,10 @@ import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.apps import apps
+from django.db import router
 
 from diskette import conf
 from diskette.core.definition import Definition, default_filename
@@ -60,6 +62,13 @@ def resolve(only: Sequence[str] = ()) -> Resolution:
     `only` chooses definitions by name. Raises ConfigurationError with every problem of
     every definition, chosen or not, and UsageError for a name that no definition has.
     """
+    asked_of = repr((conf.applications(), conf.database_aliases(), router.routers))
+    return _resolve(asked_of, tuple(apps.app_configs), tuple(only))
+
+
+@lru_cache
+def _resolve(asked_of: str, installed_apps: Sequence[str], only: Sequence[str]) -> Resolution:  # noqa: ARG001
+    """Every step of a run asks; the answer is the same as long as the settings are."""
     definitions, problems = _definitions()
     installed = Installed()
     shares, more = divide(definitions, installed)
