@@ -1,19 +1,25 @@
-"""The servers of a test session: PostgreSQL and Redis, started where none is named.
+"""The servers of a test session: PostgreSQL and Redis, started where none is named; MariaDB.
 
 `DISKETTE_TEST_POSTGRES` (postgresql://user:password@host:port/database) and
 `DISKETTE_TEST_REDIS` (redis://host:port/0) name running ones. What is started here is
 written to the same variables, so pytest-xdist's workers inherit it. There is no skipping:
 a server that cannot be had is an error.
+
+No wheel carries a MariaDB. `DISKETTE_TEST_MARIADB` (mysql://user:password@host:port/database)
+names one; else the one of this machine is asked. Where none answers, its tests fail in CI
+and are skipped elsewhere, with the reason.
 """
 
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -25,6 +31,15 @@ from worker.servers import PgBouncer, PostgreSQL, Redis, new_directory
 
 POSTGRES = "DISKETTE_TEST_POSTGRES"
 REDIS = "DISKETTE_TEST_REDIS"
+MARIADB = "DISKETTE_TEST_MARIADB"
+"""Empty: none answers."""
+MARIADB_OF_THIS_MACHINE = "mysql://root@127.0.0.1:3306/"
+NO_MARIADB = (
+    "no MariaDB answers at 127.0.0.1:3306: start one whose root has no password, or name one in "
+    f"{MARIADB} (mysql://user:password@host:port/)"
+)
+DRIVERS = Path(__file__).parent / "drivers"
+"""On the path of every process here: what to do where mysqlclient could not be built."""
 DIRECTORY = "DISKETTE_TEST_DIRECTORY"
 """The session's own temporary directory."""
 EXTRAS = "DISKETTE_TEST_POSTGRES_EXTRAS"
@@ -33,6 +48,7 @@ EXTRAS = "DISKETTE_TEST_POSTGRES_EXTRAS"
 
 def prepare_session() -> None:
     """Start what is missing and write the environment that tests/settings.py reads."""
+    _find_mysql_driver()
     if DIRECTORY not in os.environ:
         os.environ[DIRECTORY] = str(new_directory("diskette-tests-"))
     if POSTGRES not in os.environ:
@@ -41,6 +57,15 @@ def prepare_session() -> None:
         os.environ[EXTRAS] = " ".join(_extras())
     if REDIS not in os.environ:
         os.environ[REDIS] = Redis(directory=_new_directory("redis-")).start().url
+    if MARIADB not in os.environ:
+        os.environ[MARIADB] = MARIADB_OF_THIS_MACHINE if _answers(MARIADB_OF_THIS_MACHINE) else ""
+
+
+def _find_mysql_driver() -> None:
+    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if find_spec("MySQLdb") is None and str(DRIVERS) not in path:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(DRIVERS), *path]))
+        runpy.run_path(str(DRIVERS / "sitecustomize.py"))
 
 
 def _extras() -> list[str]:
@@ -112,6 +137,78 @@ def drop_postgres_database(name: str) -> None:
 def _administer(statement: sql.Composed) -> None:
     with psycopg.connect(postgres_url(), autocommit=True) as connection:
         connection.execute(statement)
+
+
+def mariadb_url(database: str = "") -> str:
+    """The session's MariaDB; empty where there is none."""
+    parts = urlsplit(os.environ.get(MARIADB, ""))
+    return urlunsplit(parts._replace(path=f"/{database}")) if parts.netloc else ""
+
+
+def require_mariadb() -> str:
+    """Its URL; where there is none, the test fails in CI and is skipped elsewhere."""
+    if not (url := mariadb_url()):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_MARIADB)
+    return url
+
+
+@contextmanager
+def mariadb_database(template: str = "", *, collation: str = "utf8mb4_bin") -> Iterator[str]:
+    """A database of one's own, empty or a copy of `template`; yields its URL."""
+    url, name = require_mariadb(), f"diskette_{uuid4().hex}"
+    with closing(connected_to_mariadb(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE {collation}")
+        try:
+            if template:
+                _copy_mariadb(cursor, template, name)
+            yield mariadb_url(name)
+        finally:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+
+
+def connected_to_mariadb(url: str) -> Any:
+    """A connection of the driver's, in autocommit."""
+    import MySQLdb
+
+    parts = urlsplit(url)
+    return MySQLdb.connect(
+        host=parts.hostname or "",
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=unquote(parts.path.lstrip("/")) or "information_schema",
+        charset="utf8mb4",
+        autocommit=True,
+    )
+
+
+def _copy_mariadb(cursor: Any, source: str, target: str) -> None:
+    """Tables as they were made, foreign keys among it, and their rows."""
+    cursor.execute(f"USE {target}")
+    cursor.execute("SET SESSION foreign_key_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO'")
+    cursor.execute(f"SHOW TABLES FROM {source}")
+    for (table,) in cursor.fetchall():
+        cursor.execute(f"SHOW CREATE TABLE {source}.`{table}`")
+        cursor.execute(cursor.fetchone()[1])
+        cursor.execute(
+            "SELECT group_concat(concat('`', column_name, '`') SEPARATOR ', ')"
+            " FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+            " AND extra NOT LIKE %s",
+            [source, table, "%GENERATED%"],
+        )
+        ((names,),) = cursor.fetchall()
+        statement = f"INSERT INTO `{table}` ({names}) SELECT {names} FROM {source}.`{table}`"
+        cursor.execute(statement)
+
+
+def _answers(url: str) -> bool:
+    import MySQLdb
+
+    try:
+        connected_to_mariadb(url).close()
+    except MySQLdb.OperationalError:
+        return False
+    return True
 
 
 @contextmanager

@@ -121,20 +121,8 @@ class _Work:
     def _insert(self, model: type[Model], *, merge: bool) -> Iterator[int]:
         """The rows written, portion by portion."""
         self._name(model)
-        columns = ", ".join(self.engine.columns(model))
+        write = self.engine.upsert if merge else self.engine.insert
         for portion in self.engine.portions(model):
-            rows = self.engine.execute(
-                f"INSERT INTO {self.engine.live(model)} ({columns}) {self.engine.overriding}"
-                f" SELECT {columns} FROM {self.engine.staged(model)} WHERE {portion}"
-                f" {self._on_conflict(model) if merge else ''}"
-            )
+            rows = write(model, portion)
             self.tick(rows)
             yield rows
-
-    def _on_conflict(self, model: type[Model]) -> str:
-        """Every column but the key takes the archive's value; a row that is only a key stays."""
-        keys = self.engine.key_columns(model)
-        others = [column for column in self.engine.columns(model) if column not in keys]
-        # Setting a key to itself makes a row that is only a key count as written.
-        settings = ", ".join(f"{column} = excluded.{column}" for column in others or keys)
-        return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {settings}"

@@ -202,7 +202,7 @@ def _shared(outcome: Outcome, model: type[Model], unique: constraints.Unique) ->
     rows = f"FROM {outcome.source(model)} AS referring WHERE {conditions}"
     groups = f"{rows} GROUP BY {values} HAVING count(*) > 1"
     count = engine.scalar(
-        f"SELECT coalesce(sum(shared), 0) FROM (SELECT count(*) AS shared {groups}) AS groups"
+        f"SELECT coalesce(sum(shared), 0) FROM (SELECT count(*) AS shared {groups}) AS counted"
     )
     if not count:
         return None

@@ -121,7 +121,8 @@ class _Resolution:
         table = table or self.engine.keys(model)
         self.engine.make_keys(model, table, pairs)
         several = f"SELECT natural_key FROM {table} GROUP BY natural_key HAVING count(*) > 1"
-        shared = f"DELETE FROM {table} WHERE natural_key IN ({several})"
+        apart = f"SELECT natural_key FROM ({several}) AS several"  # MySQL reads no other way
+        shared = f"DELETE FROM {table} WHERE natural_key IN ({apart})"
         if alive:
             (key,) = self.engine.key_columns(model)
             live = f"SELECT {key} FROM {self.engine.live(model)}"

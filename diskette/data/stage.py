@@ -28,6 +28,12 @@ def _postgresql() -> type[EngineStaging]:
     return PostgreSQLStaging
 
 
+def _mysql() -> type[EngineStaging]:
+    from diskette.data.engines.mysql_staging import MySQLStaging
+
+    return MySQLStaging
+
+
 def _sqlite() -> type[EngineStaging]:
     from diskette.data.engines.sqlite_staging import SQLiteStaging
 
@@ -35,6 +41,7 @@ def _sqlite() -> type[EngineStaging]:
 
 
 ENGINES: Mapping[str, Callable[[], type[EngineStaging]]] = {
+    "mysql": _mysql,
     "postgresql": _postgresql,
     "sqlite": _sqlite,
 }
@@ -66,7 +73,8 @@ class Staging:
         if vendor not in ENGINES:
             raise ConfigurationError(
                 f"The database {self.database} is a {vendor}: archives are loaded into "
-                "PostgreSQL and SQLite. Point the definition's `database` at one of those."
+                "PostgreSQL, SQLite and MariaDB/MySQL. Point the definition's `database` at one of "
+                "those."
             )
         return ENGINES[vendor]()(self.run, self.database, self.workspace)
 

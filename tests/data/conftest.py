@@ -7,6 +7,7 @@ can stand around it; and Django's flush would take a second for each test.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from django.apps import apps
@@ -16,9 +17,10 @@ from django.core.management import call_command
 from django.db import connections, transaction
 
 from tests.data.loading import drop_stagings
-from tests.servers import django_database, postgres_database
+from tests.servers import django_database, mariadb_database, postgres_database
 
-SQLITE, POSTGRESQL = "loaded_sqlite", "loaded_postgresql"
+SQLITE, POSTGRESQL, MARIADB = "loaded_sqlite", "loaded_postgresql", "loaded_mariadb"
+IDS = {SQLITE: "sqlite", POSTGRESQL: "postgresql", MARIADB: "mariadb"}
 KEPT = (ContentType, Permission)
 """Migrations made them; a test that adds some takes them away itself."""
 
@@ -26,14 +28,28 @@ KEPT = (ContentType, Permission)
 @pytest.fixture(scope="session")
 def _migrated(django_db_blocker, tmp_path_factory) -> Iterator[None]:
     file = tmp_path_factory.mktemp("databases") / "loaded.sqlite3"
-    with django_db_blocker.unblock(), postgres_database() as url:
-        for alias, place in ((SQLITE, f"sqlite://{file}"), (POSTGRESQL, url)):
-            connections.databases[alias] = _configured(django_database(place))
-            call_command("migrate", database=alias, verbosity=0)
+    with ExitStack() as exits:
+        exits.enter_context(django_db_blocker.unblock())
+        exits.enter_context(_migrated_database(SQLITE, f"sqlite://{file}"))
+        url = exits.enter_context(postgres_database())
+        exits.enter_context(_migrated_database(POSTGRESQL, url))
         yield
-        for alias in (SQLITE, POSTGRESQL):
-            connections[alias].close()
-            del connections[alias], connections.databases[alias]
+
+
+@pytest.fixture(scope="session")
+def _migrated_mariadb(django_db_blocker) -> Iterator[None]:
+    """Apart: it may be missing, and takes longer than both others."""
+    with django_db_blocker.unblock(), mariadb_database() as url, _migrated_database(MARIADB, url):
+        yield
+
+
+@contextmanager
+def _migrated_database(alias: str, url: str) -> Iterator[None]:
+    connections.databases[alias] = _configured(django_database(url))
+    call_command("migrate", database=alias, verbosity=0)
+    yield
+    connections[alias].close()
+    del connections[alias], connections.databases[alias]
 
 
 def _configured(place: dict[str, object]) -> dict[str, object]:
@@ -51,16 +67,31 @@ def databases(_migrated, django_db_blocker) -> Iterator[tuple[str, str]]:
             clear(alias)
 
 
-@pytest.fixture(params=[SQLITE, POSTGRESQL], ids=["sqlite", "postgresql"])
+@pytest.fixture
+def mariadb(_migrated_mariadb, django_db_blocker) -> Iterator[str]:
+    """The same of MariaDB."""
+    with django_db_blocker.unblock():
+        yield MARIADB
+        drop_stagings(MARIADB)
+        clear(MARIADB)
+
+
+@pytest.fixture(params=IDS, ids=IDS.values())
 def using(request, databases, settings) -> str:
     """The database that a test loads into, which keeps Diskette's own rows as well."""
+    if request.param == MARIADB:
+        request.getfixturevalue("mariadb")
     settings.DISKETTE_DATABASE = request.param
     return request.param
 
 
 def clear(alias: str) -> None:
     connection = connections[alias]
-    with transaction.atomic(using=alias), connection.cursor() as cursor:
+    with (
+        connection.constraint_checks_disabled(),
+        transaction.atomic(using=alias),
+        connection.cursor() as cursor,
+    ):
         tables = set(connection.introspection.table_names(cursor))
         for model in apps.get_models(include_auto_created=True):
             if model not in KEPT and model._meta.db_table in tables:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import uuid
@@ -198,15 +199,27 @@ def staged_schemas(using: str) -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
+def staged_tables(using: str) -> list[str]:
+    """MariaDB's: their names go on with the run's id, where those of models have a word."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SHOW TABLES")
+        names = [name for (name,) in cursor.fetchall()]
+    return [name for name in names if re.match("diskette_[0-9a-f]{12}_", name)]
+
+
+STAGED = {"postgresql": staged_schemas, "mysql": staged_tables, "sqlite": lambda _: []}
+DROP = {"postgresql": 'DROP SCHEMA "{}" CASCADE', "mysql": "DROP TABLE `{}`"}
+
+
 def traces(using: str, directory: Path) -> list[str]:
     """What a staging left behind."""
     files = [path.name for path in directory.glob("staging-*")]
-    return files + (staged_schemas(using) if connections[using].vendor == "postgresql" else [])
+    return files + STAGED[connections[using].vendor](using)
 
 
 def drop_stagings(using: str) -> None:
     """Of tests that ended without doing so."""
-    if connections[using].vendor == "postgresql":
-        for schema in staged_schemas(using):
-            with connections[using].cursor() as cursor:
-                cursor.execute(f'DROP SCHEMA "{schema}" CASCADE')
+    vendor = connections[using].vendor
+    for name in STAGED[vendor](using):
+        with connections[using].cursor() as cursor:
+            cursor.execute(DROP[vendor].format(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -44,6 +45,25 @@ OLD = [(1, "old")]
 NEW = [(3, "new 3"), (4, "new 4"), (5, "new 5")]
 
 
+AFTER_THE_COMMIT = (
+    "PRAGMA",
+    "DETACH",
+    "SET SESSION",
+    "SELECT table_name FROM information_schema",
+    "ALTER TABLE `library_genre` AUTO_INCREMENT",
+)
+HANDMADE_INDEX = {
+    "sqlite": ("library_genre (substr(name, 1, 3))", ""),
+    "postgresql": ("library_genre (substr(name, 1, 3))", ""),
+    "mysql": ("library_genre (name(3))", "ON library_genre"),
+}
+"""What a unique index is on, and what has to be said to drop it."""
+
+
+def vendor(using: str) -> str:
+    return connections[using].vendor
+
+
 def execute(using: str, sql: str) -> None:
     with connections[using].cursor() as cursor:
         cursor.execute(sql)
@@ -64,7 +84,7 @@ class TestTheMark:
         assert seen == NEW
         assert User.objects.using(using).filter(username="mark").exists()
         after = recorder.statements[recorder.position("INSERT INTO", "auth_user") + 1 :]
-        assert [each for each in after if not each.startswith(("PRAGMA", "DETACH"))] == []
+        assert [each for each in after if not each.startswith(AFTER_THE_COMMIT)] == []
 
     @pytest.mark.parametrize("error", [Stopped, KeyError], ids=["stopped", "failed"])
     def test_that_fails_undoes_everything(self, archive, using, live, error):
@@ -160,21 +180,22 @@ class TestRefusals:
         assert list(live) == OLD
 
     def test_a_unique_index_is_named(self, archive, using, live):
-        execute(using, "CREATE UNIQUE INDEX handmade ON library_genre (substr(name, 1, 3))")
+        place, dropping = HANDMADE_INDEX[vendor(using)]
+        execute(using, f"CREATE UNIQUE INDEX handmade ON {place}")
         try:
             with pytest.raises(DatabaseRefused) as refused:
                 Loading(archive, using).stage().apply()
         finally:
-            execute(using, "DROP INDEX handmade")
+            execute(using, f"DROP INDEX handmade {dropping}")
 
         assert "handmade" in str(refused.value)
         assert list(live) == OLD
 
     def test_a_table_of_no_application_that_refers_to_the_rows(self, archive, using, live):
+        late = "" if vendor(using) == "mysql" else " DEFERRABLE INITIALLY DEFERRED"
         execute(
             using,
-            "CREATE TABLE foreign_table (genre bigint REFERENCES library_genre (id)"
-            " DEFERRABLE INITIALLY DEFERRED)",
+            f"CREATE TABLE foreign_table (genre bigint REFERENCES library_genre (id){late})",
         )
         try:
             execute(using, "INSERT INTO foreign_table VALUES (1)")
@@ -212,38 +233,30 @@ class TestRefusals:
         assert connection.transaction_mode is None
 
 
+TRIGGERS = {
+    "sqlite": "CREATE TRIGGER handmade BEFORE INSERT ON library_genre"
+    " BEGIN SELECT raise(ABORT, 'no new genres'); END",
+    "postgresql": "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN RAISE EXCEPTION 'no new genres'; END $$;"
+    " CREATE TRIGGER handmade BEFORE INSERT ON library_genre"
+    " FOR EACH ROW EXECUTE FUNCTION refuse()",
+    "mysql": "CREATE TRIGGER handmade BEFORE INSERT ON library_genre FOR EACH ROW"
+    " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no new genres'",
+}
+UNTRIGGERED = {
+    "sqlite": "DROP TRIGGER handmade",
+    "postgresql": "DROP TRIGGER handmade ON library_genre; DROP FUNCTION refuse()",
+    "mysql": "DROP TRIGGER handmade",
+}
+
+
+@contextmanager
 def _trigger(using: str):
-    return _Trigger(using)
-
-
-class _Trigger:
-    def __init__(self, using: str) -> None:
-        self.using, self.sqlite = using, connections[using].vendor == "sqlite"
-
-    def __enter__(self):
-        if self.sqlite:
-            execute(
-                self.using,
-                "CREATE TRIGGER handmade BEFORE INSERT ON library_genre"
-                " BEGIN SELECT raise(ABORT, 'no new genres'); END",
-            )
-            return
-        execute(
-            self.using,
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'no new genres'; END $$",
-        )
-        execute(
-            self.using,
-            "CREATE TRIGGER handmade BEFORE INSERT ON library_genre"
-            " FOR EACH ROW EXECUTE FUNCTION refuse()",
-        )
-
-    def __exit__(self, *_):
-        if self.sqlite:
-            execute(self.using, "DROP TRIGGER handmade")
-        else:
-            execute(self.using, "DROP TRIGGER handmade ON library_genre; DROP FUNCTION refuse()")
+    execute(using, TRIGGERS[vendor(using)])
+    try:
+        yield
+    finally:
+        execute(using, UNTRIGGERED[vendor(using)])
 
 
 class TestCascadesOfTheDatabase:
@@ -337,9 +350,9 @@ class TestSequences:
 
 
 def _advance(using: str) -> str:
-    if connections[using].vendor == "sqlite":
-        return "SELECT 1"
-    return "SELECT setval(pg_get_serial_sequence('library_genre', 'id'), 100)"
+    if vendor(using) == "postgresql":
+        return "SELECT setval(pg_get_serial_sequence('library_genre', 'id'), 100)"
+    return "SELECT 1"
 
 
 class TestForeignKeysOfEmptyTables:
@@ -452,15 +465,13 @@ def _connected(using: str):
 
 
 def _read_elsewhere(using: str) -> list:
-    query = "SELECT id, name FROM library_genre ORDER BY id"
-    if connections[using].vendor == "postgresql":
-        with _connected(using) as other:
-            return other.execute(query).fetchall()
-    other = sqlite3.connect(connections[using].settings_dict["NAME"])
+    connection = connections[using].copy("elsewhere")
     try:
-        return other.execute(query).fetchall()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id, name FROM library_genre ORDER BY id")
+            return list(cursor.fetchall())
     finally:
-        other.close()
+        connection.close()
 
 
 class TestKilled:

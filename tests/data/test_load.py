@@ -9,12 +9,12 @@ from django.contrib.auth.models import Group, User
 from django.db.models import signals
 
 from diskette.core.report import Severity
-from tests.data.conftest import POSTGRESQL, SQLITE, clear
+from tests.data.conftest import MARIADB, POSTGRESQL, SQLITE, clear
 from tests.data.loading import Archive, Loading, all_models, snapshot, traces
 from tests.library import models as library
 from tests.library import samples
 
-ENGINES = (SQLITE, POSTGRESQL)
+ENGINES = (SQLITE, POSTGRESQL, MARIADB)
 
 
 def errors(findings):
@@ -26,8 +26,10 @@ def errors(findings):
 )
 @pytest.mark.parametrize("natural", [False, True], ids=["by_key", "by_natural_key"])
 def test_a_load_makes_the_rows_what_they_were(
-    databases, settings, tmp_path, source, target, full, natural
+    request, databases, settings, tmp_path, source, target, full, natural
 ):
+    if MARIADB in (source, target):
+        request.getfixturevalue("mariadb")
     settings.DISKETTE_DATABASE = target
     samples.fill(source)
     models = all_models(source, target)

@@ -40,12 +40,11 @@ class MySQLReading(PlainReading):
         return self._asked(condition) if asks else self._streamed(condition)
 
     def _streamed(self, condition: Condition) -> Iterator[Page]:
-        from MySQLdb.cursors import SSCursor  # type: ignore[import-untyped,unused-ignore]
-
         self.connection.ensure_connection()
+        streaming = self.connection.Database.cursors.SSCursor  # type: ignore[attr-defined]
         with (
             self.connection.wrap_database_errors,
-            self.connection.connection.cursor(SSCursor) as cursor,
+            self.connection.connection.cursor(streaming) as cursor,
             alone(self.connection),
         ):
             cursor.execute(self.select(condition), condition.parameters or None)

@@ -11,17 +11,25 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime, time
+from datetime import UTC
 from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import DecimalField, Model
 
 from diskette import conf
 from diskette.data import tables
+from diskette.data.engines.plain_writing import (
+    clock,
+    day,
+    hex_of,
+    hexadecimal,
+    microseconds,
+    of_python,
+    utc_instant,
+)
 from diskette.data.engines.staging import (
     CONTENTS,
     KEYLESS,
@@ -42,7 +50,6 @@ from diskette.data.engines.staging import (
 )
 from diskette.data.kinds import AnyField, Column, Kind, root_of
 from diskette.data.lines import JSONText
-from diskette.data.values import Verbatim
 
 PORTION_ROWS = 20_000
 KEY_ROWS = 1000
@@ -53,47 +60,12 @@ VALUE_ERRORS = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-IS_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-IS_DURATION = re.compile(
-    r"(?:([0-9]+) )?([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?"
-).fullmatch
 FLOAT_DIGITS = 15
 KEPT = Context(prec=FLOAT_DIGITS)
 SIDE_FILES = ("", "-journal", "-wal", "-shm")
 
 Violation = tuple[Any, ...]
 """Table, rowid, referenced table, number of the foreign key: PRAGMA foreign_key_check."""
-
-
-def _hex_of(text: str) -> str:
-    if IS_UUID(text):
-        return text.replace("-", "")
-    raise ValueError(text)
-
-
-def _day(text: str) -> str:
-    return date.fromisoformat(text).isoformat()
-
-
-def _clock(text: str) -> str:
-    return str(time.fromisoformat(text))
-
-
-def _microseconds(text: str) -> int:
-    """As Django keeps durations in SQLite."""
-    if (found := IS_DURATION(text)) is None:
-        raise ValueError(text)
-    days, hours, minutes, seconds, fraction = found.groups()
-    whole = int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-    return whole * 1_000_000 + int((fraction or "").ljust(6, "0"))
-
-
-def _instant(text: str) -> str:
-    """Django keeps naive texts in the connection's time zone: here UTC."""
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is not UTC:
-        raise ValueError(text)
-    return str(at.replace(tzinfo=None))
 
 
 SHORTCUTS = {
@@ -103,10 +75,10 @@ SHORTCUTS = {
     Kind.TEXT: Shortcut(types=frozenset({str})),
     Kind.ADDRESS: Shortcut(types=frozenset({str})),
     Kind.JSON: Shortcut(types=frozenset({JSONText})),
-    Kind.UUID: Shortcut(types=frozenset({str}), write=_hex_of),
-    Kind.DATE: Shortcut(types=frozenset({str}), write=_day),
-    Kind.TIME: Shortcut(types=frozenset({str}), write=_clock),
-    Kind.DURATION: Shortcut(types=frozenset({str}), write=_microseconds),
+    Kind.UUID: Shortcut(types=frozenset({str}), write=hex_of),
+    Kind.DATE: Shortcut(types=frozenset({str}), write=day),
+    Kind.TIME: Shortcut(types=frozenset({str}), write=clock),
+    Kind.DURATION: Shortcut(types=frozenset({str}), write=microseconds),
 }
 """What a text is must be proven here: SQLite itself would take any."""
 
@@ -163,9 +135,9 @@ class SQLiteStaging(EngineStaging):
             case Kind.DECIMAL:
                 return self._decimal_writer(cast("DecimalField[Any, Any]", root_of(field)))
             case Kind.UUID:
-                return _hex
+                return hexadecimal
         prepare, connection = field.get_db_prep_save, self.connection
-        return lambda value: prepare(_plain(value), connection)
+        return lambda value: prepare(of_python(value), connection)
 
     def _decimal_writer(self, field: DecimalField[Any, Any]) -> Write:
         """Django reads decimals back from SQLite's floats with fifteen digits, no more."""
@@ -180,7 +152,7 @@ class SQLiteStaging(EngineStaging):
 
     def shortcut(self, column: Column) -> Shortcut:
         if column.kind is Kind.INSTANT and conf.use_tz() and self.connection.timezone is UTC:
-            return Shortcut(types=frozenset({str}), write=_instant)
+            return Shortcut(types=frozenset({str}), write=utc_instant)
         if column.kind is Kind.DECIMAL:
             return Shortcut(types=frozenset({str}), write=_decimal(column.root))
         return super().shortcut(column)
@@ -347,20 +319,10 @@ def _decimal(field: AnyField) -> Write:
     return write
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Verbatim):
-        raise ValueError("only PostgreSQL has such a value")  # noqa: TRY004 - as any other
-    return value
-
-
 def _number(value: float) -> float:
     if math.isnan(value):
         raise ValueError("SQLite has no NaN")
     return value
-
-
-def _hex(value: UUID) -> str:
-    return value.hex
 
 
 def _type(staged_column: str) -> str:

@@ -133,8 +133,10 @@ class EngineStaging(ABC):
 
         The engine itself must refuse what is none of the column's, or `write` must.
         """
-        if column.kind in self.shortcuts:
-            return self.shortcuts[column.kind]
+        return self.shortcuts.get(column.kind) or self.detour(column)
+
+    def detour(self, column: Column) -> Shortcut:
+        """The way through Python's types, for any JSON value."""
         decode = values.decoder(column.field, column.kind)
         write = self.writer(column.field, column.kind)
         if write is None:
@@ -179,6 +181,26 @@ class EngineStaging(ABC):
     @abstractmethod
     def portions(self, model: type[Model]) -> Iterator[str]:
         """Conditions that together select each staged row once, some ten thousand at a time."""
+
+    def insert(self, model: type[Model], portion: str) -> int:
+        """Make a portion of the staged rows live ones; the number of them."""
+        return self.execute(self.insertion(model, portion))
+
+    def upsert(self, model: type[Model], portion: str) -> int:
+        """The same where some may be live: every column but the key takes the staged value."""
+        keys = self.key_columns(model)
+        others = [column for column in self.columns(model) if column not in keys]
+        # Setting a key to itself makes a row that is only a key count as written.
+        settings = ", ".join(f"{column} = excluded.{column}" for column in others or keys)
+        conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {settings}"
+        return self.execute(f"{self.insertion(model, portion)} {conflict}")
+
+    def insertion(self, model: type[Model], portion: str) -> str:
+        columns = ", ".join(self.columns(model))
+        return (
+            f"INSERT INTO {self.live(model)} ({columns}) {self.overriding}"
+            f" SELECT {columns} FROM {self.staged(model)} WHERE {portion}"
+        )
 
     @abstractmethod
     def reset_sequences(self, models: Sequence[type[Model]], *, lower: bool) -> None:
@@ -268,7 +290,8 @@ class EngineStaging(ABC):
 
     def contents(self) -> tuple[Content, ...]:
         """What is staged, in load order. Asked for within `opened`."""
-        rows = self.query(f"SELECT model, rows FROM {self.contents_table} ORDER BY position")
+        names = f"model, {self.quoted('rows')}"  # MySQL and MariaDB reserve it
+        rows = self.query(f"SELECT {names} FROM {self.contents_table} ORDER BY position")
         return tuple(Content(model=model, rows=rows) for model, rows in rows)
 
     def promise(self, model: type[Model]) -> None:
