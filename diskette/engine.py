@@ -29,7 +29,7 @@ from django.db import (
     transaction,
 )
 from django.db.models import F
-from django.db.models.functions import Greatest, Now
+from django.db.models.functions import Greatest
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -47,7 +47,7 @@ from diskette.core.exceptions import (
 from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
-from diskette.models import PROJECT_LOCK, Lock, Run, Step, after
+from diskette.models import PROJECT_LOCK, Lock, Now, Run, Step, after
 from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
 

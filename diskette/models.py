@@ -9,10 +9,10 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models import functions
 from django.utils import timezone
 
 from diskette import conf
@@ -23,6 +23,13 @@ from diskette.core.workspace import Workspace
 PROJECT_LOCK = "project"
 KINDS = [(kind.value, kind.value) for kind in Kind]
 STATES = [(state.value, state.value) for state in State]
+
+
+class Now(functions.Now):
+    """The database's clock, in UTC on every engine: MySQL's has the time zone of its server."""
+
+    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
 
 
 def after(seconds: timedelta) -> models.Expression:

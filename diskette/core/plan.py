@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from enum import StrEnum
 
 from diskette.core.report import PlannedStep
@@ -94,10 +94,17 @@ def step(kind: Kind, name: str, subject: str = "", place: int = 0) -> PlannedSte
     )
 
 
-def dump_plan(applications: Iterable[str], storages: Iterable[str]) -> tuple[PlannedStep, ...]:
-    """Every step of a dump: its applications and storages are done side by side."""
+def dump_plan(
+    applications: Iterable[str], storages: Iterable[str], *, led: Container[str] = ()
+) -> tuple[PlannedStep, ...]:
+    """Every step of a dump: its applications and storages are done side by side.
+
+    `led`: applications that come after the others, for one of those dumps them along.
+    """
     applications = tuple(applications)
-    parts = [step(Kind.DUMP, "dump_application", name) for name in applications]
+    parts = [
+        step(Kind.DUMP, "dump_application", name, place=int(name in led)) for name in applications
+    ]
     parts += [step(Kind.DUMP, "collect_storage", name) for name in storages]
     single = [
         step(Kind.DUMP, name)

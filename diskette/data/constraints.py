@@ -46,7 +46,10 @@ class Check:
 
 
 def unique(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Unique]:
-    """The primary key first, then what fields and the model's Meta declare."""
+    """The primary key first, then what fields and the model's Meta declare.
+
+    Constraints that the engine cannot hold are left out, as Django leaves them out.
+    """
     options, build = model._meta, _Builder(model, connection)
     keys = tuple(field.name for field in tables.key_fields(model))
     yield build.of_fields(keys)
@@ -56,7 +59,7 @@ def unique(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Uniq
     for names in options.unique_together:
         yield build.of_fields(tuple(names))
     for each in options.constraints:
-        if isinstance(each, UniqueConstraint):
+        if isinstance(each, UniqueConstraint) and _is_held(each, connection):
             yield build.of_constraint(each)
 
 
@@ -65,6 +68,17 @@ def checks(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Chec
     for each in model._meta.constraints:
         if isinstance(each, CheckConstraint):
             yield Check(name=each.name, condition=build.condition(each.condition))
+
+
+def _is_held(constraint: UniqueConstraint, connection: BaseDatabaseWrapper) -> bool:
+    can = connection.features
+    return (
+        (constraint.condition is None or can.supports_partial_indexes)
+        and (constraint.deferrable is None or can.supports_deferrable_unique_constraints)
+        and (not getattr(constraint, "include", ()) or can.supports_covering_indexes)
+        and (not constraint.expressions or can.supports_expression_indexes)
+        and (constraint.nulls_distinct is None or can.supports_nulls_distinct_unique_constraints)
+    )
 
 
 class _Builder:

@@ -1,7 +1,8 @@
 """The database at one instant, for parts that are dumped by different processes.
 
 PostgreSQL exports a snapshot that a detached process holds; SQLite is copied; MariaDB and
-MySQL can only hold an instant within one connection, so there each `reading` has its own.
+MySQL can only hold an instant within one connection, so there each `reading` has its own, and
+all parts are dumped within one.
 A snapshot belongs to a workspace: where that is gone, so is the snapshot.
 """
 
@@ -39,6 +40,16 @@ def reading(snapshot: Snapshot, workspace: Path) -> Iterator[str]:
     """
     with _instant_of(snapshot.engine, snapshot.database).reading(snapshot, workspace) as alias:
         yield alias
+
+
+def is_shared(database: str) -> bool:
+    """Whether readings of one snapshot show one instant, whichever process they are in."""
+    return _instant_of(connections[database].vendor, database).is_shared
+
+
+def begun(snapshot: Snapshot) -> Snapshot:
+    """The snapshot as a reading that begins now shows it."""
+    return _instant_of(snapshot.engine, snapshot.database).begun(snapshot)
 
 
 def room_needed(database: str) -> int:

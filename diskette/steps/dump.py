@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +80,8 @@ def plan_of(options: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
         storages=bool(trees),
         pattern=_pattern(options),
     )
-    return plan.dump_plan((each.name for each in definitions), (tree.name for tree in trees))
+    names, led = [each.name for each in definitions], _leaders(definitions)
+    return plan.dump_plan(names, (tree.name for tree in trees), led=led)
 
 
 def check_space(context: Context) -> StepReport:
@@ -110,31 +111,79 @@ def close_snapshots(run: Run, workspace: Path) -> None:
 
 
 def dump_application(context: Context) -> StepReport:
-    """Write one definition's rows as members of the archive to be."""
-    (definition,) = _resolution(context.options, only=[context.subject]).definitions
-    snapshot = Snapshot(**context.output("open_snapshot")[definition.database])
+    """Write one definition's rows as members of the archive to be.
+
+    Where only one connection can show an instant, the first definition's step writes the rows
+    of all of that database, and theirs take over what it wrote.
+    """
+    leaders = _leaders(_resolution(context.options).definitions)
+    if context.subject in leaders:
+        return _taken_over(context, leaders[context.subject])
+    led = [name for name, leader in leaders.items() if leader == context.subject]
+    own, *others = _dumped(context, [context.subject, *led])
+    along = {name: asdict(each) for name, each in zip(led, others, strict=True)}
+    return replace(own, output={**own.output, "along": along} if along else own.output)
+
+
+def _leaders(definitions: Iterable[registry.ResolvedDefinition]) -> dict[str, str]:
+    """By definition, the one whose step dumps its rows along."""
+    first: dict[str, str] = {}
+    leaders = {}
+    for each in definitions:
+        leader = first.setdefault(each.database, each.name)
+        if leader != each.name and not snapshots.is_shared(each.database):
+            leaders[each.name] = leader
+    return leaders
+
+
+def _taken_over(context: Context, leader: str) -> StepReport:
+    shape = context.output("dump_application", leader)["along"][context.subject]
+    context.expect(shape["stats"]["rows"], "rows")
+    return StepReport(
+        stats=shape["stats"],
+        findings=[Finding.from_json(each) for each in shape["findings"]],
+        output=shape["output"],
+    )
+
+
+def _dumped(context: Context, names: Sequence[str]) -> list[StepReport]:
+    """Definitions of one database, each as its own step's report."""
+    found = {each.name: each for each in _resolution(context.options, only=names).definitions}
+    definitions = [found[name] for name in names]
+    snapshot = Snapshot(**context.output("open_snapshot")[definitions[0].database])
     directory = context.workspace.path / f"data.{context.step.id}.{context.step.token}"
     directory.mkdir(exist_ok=True)
+    with snapshots.reading(snapshot, context.workspace.path) as alias, disk_errors_named(directory):
+        begun = snapshots.begun(snapshot)
+        sizes = [data.estimate(each.models, alias) for each in definitions]
+        context.expect(sum(size.rows for each in sizes for size in each.values()), "rows")
+        return [_dumped_one(context, each, begun, alias, directory) for each in definitions]
+
+
+def _dumped_one(
+    context: Context,
+    definition: registry.ResolvedDefinition,
+    snapshot: Snapshot,
+    alias: str,
+    directory: Path,
+) -> StepReport:
     parts: list[dict[str, JSON]] = []
     findings: list[Finding] = []
-    with snapshots.reading(snapshot, context.workspace.path) as alias, disk_errors_named(directory):
-        sizes = data.estimate(definition.models, alias)
-        context.expect(sum(size.rows for size in sizes.values()), "rows")
-        for model in definition.models:
-            path = directory / f"{model._meta.label}.jsonl.zst"
-            part = data.dump_model(
-                model,
-                path,
-                using=alias,
-                natural_foreign=definition.natural_foreign,
-                natural_primary=definition.natural_primary,
-                default_manager=definition.default_manager,
-                tick=context.tick,
-            )
-            shape = asdict(replace(part, findings=())) | {"path": str(path)}
-            findings += [replace(each, definition=definition.name) for each in part.findings]
-            findings += [_hidden(shape, definition.name)] if part.hidden else []
-            parts.append(shape)
+    for model in definition.models:
+        path = directory / f"{model._meta.label}.jsonl.zst"
+        part = data.dump_model(
+            model,
+            path,
+            using=alias,
+            natural_foreign=definition.natural_foreign,
+            natural_primary=definition.natural_primary,
+            default_manager=definition.default_manager,
+            tick=context.tick,
+        )
+        shape = asdict(replace(part, findings=())) | {"path": str(path)}
+        findings += [replace(each, definition=definition.name) for each in part.findings]
+        findings += [_hidden(shape, definition.name)] if part.hidden else []
+        parts.append(shape)
     return StepReport(
         stats={
             "models": len(parts),
@@ -375,6 +424,7 @@ def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:
     found = [finding for step in steps for finding in step.findings]
     opened = [Snapshot(**shape) for shape in context.outputs("open_snapshot").get("", {}).values()]
     _require_one_instant(dumped, opened)
+    opened = _begun(dumped, opened)
     members: dict[str, Path] = {}
     manifest = Manifest(
         format=FORMAT,
@@ -448,6 +498,12 @@ def _require_one_instant(
     strangers = [name for name, part in dumped.items() if part["snapshot"]["name"] not in names]
     if strangers:
         raise ConfigurationError(f"Parts of another instant: {', '.join(strangers)}.")
+
+
+def _begun(dumped: Mapping[str, Mapping[str, JSON]], opened: Sequence[Snapshot]) -> list[Snapshot]:
+    """The snapshots as they were read: where each reading has its own instant, at that one."""
+    read = {part["snapshot"]["database"]: Snapshot(**part["snapshot"]) for part in dumped.values()}
+    return [read.get(each.database, each) for each in opened]
 
 
 def _instant(opened: Sequence[Snapshot], run: Run) -> datetime:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from diskette import conf, fetch, registry, storages
@@ -31,7 +30,7 @@ from diskette.data import apply as data_apply
 from diskette.data import integrity, tables, verify
 from diskette.data.findings import rows as counted
 from diskette.data.stage import Staging
-from diskette.models import Run, Step
+from diskette.models import Now, Run, Step
 from diskette.steps import dump
 from diskette.steps.context import Context
 from diskette.steps.selection import select
@@ -487,11 +486,15 @@ def _locked(descriptor: int) -> bool:
 
 
 def _mark_applied(context: Context) -> None:
-    """The last statement of the transaction. Raises Stopped if the step is no longer ours."""
+    """The last statements of the transaction. Raises Stopped if the step is no longer ours.
+
+    Both write, the run's row first as everywhere: under REPEATABLE READ only what writes sees
+    what others have committed since the transaction began.
+    """
     alias = conf.database()
     ours = Step.objects.using(alias).filter(
         pk=context.step.pk, token=context.step.token, state=State.RUNNING
     )
     runs = Run.objects.using(alias).filter(pk=context.run.pk, ending="", applied_at=None)
-    if not (ours.exists() and runs.update(applied_at=Now())):
+    if not (runs.update(applied_at=Now()) and ours.update(token=context.step.token)):
         raise Stopped("the step was taken from this process")

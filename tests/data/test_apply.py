@@ -465,7 +465,7 @@ def _connected(using: str):
 
 
 def _read_elsewhere(using: str) -> list:
-    connection = connections[using].copy("elsewhere")
+    connection = connections[using].copy()
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT id, name FROM library_genre ORDER BY id")

@@ -26,9 +26,10 @@ WAIT_SECONDS = 20
 pytestmark = pytest.mark.usefixtures("databases")
 
 
-@pytest.fixture
-def database(using):
-    return using
+@pytest.fixture(params=[SQLITE, POSTGRESQL], ids=["sqlite", "postgresql"])
+def database(request, settings):
+    settings.DISKETTE_DATABASE = request.param
+    return request.param
 
 
 @pytest.fixture

@@ -5,22 +5,25 @@ Every command runs in a process of its own with the site's environment, as users
 
 from __future__ import annotations
 
+import re
 import tarfile
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 from zstandard import ZstdDecompressor
 
+from tests import servers
 from tests.site.sites import Sites
 from worker import comparison
 from worker.comparison import Comparison
 from worker.sites import CommandFailed, Site
 
-ENGINES = ("sqlite", "postgresql")
+ENGINES = ("sqlite", "postgresql", "mariadb")
 PAIRS = tuple((source, target) for target in ENGINES for source in ENGINES)
 OTHER_SEED = 2
 
@@ -134,8 +137,20 @@ def leftovers(site: Site) -> list[str]:
     """What a load should have cleared away: staged trees and tables, its workspace."""
     workspace = site.archives / ".diskette"
     files = [path.name for path in (*site.directory.glob(".*diskette*"), *workspace.glob("[!.]*"))]
-    if not site.database_url.startswith("postgresql"):
-        return files
-    with closing(psycopg.connect(site.database_url)) as connection:
+    return files + STAGED[urlsplit(site.database_url).scheme](site.database_url)
+
+
+def _staged_schemas(url: str) -> list[str]:
+    with closing(psycopg.connect(url)) as connection:
         schemas = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'diskette%'"
-        return files + [name for (name,) in connection.execute(schemas)]
+        return [name for (name,) in connection.execute(schemas)]
+
+
+def _staged_tables(url: str) -> list[str]:
+    with closing(servers.connected_to_mariadb(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW TABLES")
+        names = [name for (name,) in cursor.fetchall()]
+    return [name for name in names if re.match("diskette_[0-9a-f]{12}_", name)]
+
+
+STAGED = {"sqlite": lambda _: [], "postgresql": _staged_schemas, "mysql": _staged_tables}

@@ -13,10 +13,17 @@ from uuid import uuid4
 from tests import servers
 from worker.sites import Site
 
+MADE = {
+    "postgresql": servers.postgres_database,
+    "mariadb": servers.mariadb_database,
+    "mysql": servers.mariadb_database,
+}
+"""By engine, and by the scheme of its URLs."""
+
 
 @dataclass
 class Sites:
-    """Makes sites on either engine; what it made is gone after `close`."""
+    """Makes sites on any engine; what it made is gone after `close`."""
 
     directory: Path
     settings: str = "tests.site.settings"
@@ -37,7 +44,7 @@ class Sites:
     ) -> Site:
         """A migrated site of one's own, with the rows and files of the seed if `filled`.
 
-        `engine`: sqlite or postgresql. `variables`: more of its environment.
+        `engine`: sqlite, postgresql or mariadb. `variables`: more of its environment.
         """
         template = self._template(engine, seed if filled else None)
         return self._copy(
@@ -92,11 +99,11 @@ class Sites:
     def _empty_database(self, engine: str, directory: Path) -> str:
         if engine == "sqlite":
             return f"sqlite://{directory}/site.sqlite3"
-        return self._exits.enter_context(servers.postgres_database())
+        return self._exits.enter_context(MADE[engine]())
 
     def _copied_database(self, template: Site, directory: Path) -> str:
         parts = urlsplit(template.database_url)
         if parts.scheme == "sqlite":
             shutil.copy2(parts.path, directory / "site.sqlite3")
             return f"sqlite://{directory}/site.sqlite3"
-        return self._exits.enter_context(servers.postgres_database(parts.path.lstrip("/")))
+        return self._exits.enter_context(MADE[parts.scheme](parts.path.lstrip("/")))

@@ -18,7 +18,7 @@ class Side:
     """Where a site keeps what is compared."""
 
     database_url: str
-    """sqlite:///path or postgresql://user:password@host:port/name"""
+    """sqlite:///path, postgresql://user:password@host:port/name or mysql://..."""
     trees: Mapping[str, Path]
     """Directories of files, by the name they are called here."""
 

@@ -16,6 +16,9 @@ from diskette.core.manifest import Snapshot
 class Instant(ABC):
     """Opens, reads and closes snapshots of one kind of database."""
 
+    is_shared = True
+    """Whether several readings show one instant; else only what one of them reads does."""
+
     @abstractmethod
     def open(self, database: str, workspace: Path) -> Snapshot:
         """Fix the instant."""
@@ -27,6 +30,10 @@ class Instant(ABC):
     @abstractmethod
     def reading(self, snapshot: Snapshot, workspace: Path) -> AbstractContextManager[str]:
         """The alias of a connection that shows it."""
+
+    def begun(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot as a reading that begins now shows it."""
+        return snapshot
 
     def room_needed(self, database: str) -> int:  # noqa: ARG002 - most engines copy nothing
         """Bytes taken in the workspace by `open`."""

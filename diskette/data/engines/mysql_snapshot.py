@@ -1,13 +1,14 @@
 """MariaDB's and MySQL's instant: one transaction's. No server lets another connection join it.
 
-So each `reading` shows an instant of its own, from its first statement to its end: what is
-dumped within one is consistent, and the manifest's method, `transaction`, says no more.
+So each `reading` shows an instant of its own, from its first statement to its end, and all
+that is to show one instant must be read within one: the manifest's method, `transaction`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,11 +19,16 @@ from diskette.data.engines.instant import Instant, connected, twin
 
 
 class MySQLInstant(Instant):
+    is_shared = False
+
     def open(self, database: str, workspace: Path) -> Snapshot:  # noqa: ARG002
         at = datetime.now(UTC).isoformat()
         return Snapshot(
             database=database, engine="mysql", method="transaction", name="transaction", at=at
         )
+
+    def begun(self, snapshot: Snapshot) -> Snapshot:
+        return replace(snapshot, at=datetime.now(UTC).isoformat())
 
     def close(self, snapshot: Snapshot, workspace: Path) -> None:
         """There is nothing to let go of: each reading ended with its transaction."""

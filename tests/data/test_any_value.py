@@ -1,0 +1,46 @@
+"""Whatever a database holds arrives in another as it was, or is told before anything is written."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.data.anything import VALUES
+from tests.data.conftest import MARIADB, SQLITE, clear
+from tests.data.loading import Archive, Loading, contents
+from tests.library import models as library
+from tests.library import samples
+
+REFUSED = {MARIADB: {"float"}}
+"""Fields of whose values some cannot be held: infinity, and zero with a sign."""
+SPECIMENS = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max_size=20)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(specimens=SPECIMENS)
+def test_any_value_arrives_as_it_was_or_is_told(using, tmp_path, specimens):
+    for alias in (SQLITE, using):
+        clear(alias)
+    for pk, values in enumerate(specimens, 1):
+        specimen = library.Specimen(pk=pk, stamped=samples.AT, **values)
+        specimen.save(using=SQLITE, force_insert=True)
+    archive, before = Archive(tmp_path).dump(SQLITE, [library.Specimen]), _contents(SQLITE)
+    if using == SQLITE:
+        clear(SQLITE)
+
+    found = Loading(archive, using).load()
+
+    if found:
+        assert {finding.code for finding in found} == {"value-out-of-range"}
+        assert {finding.field for finding in found} <= REFUSED.get(using, set())
+        assert _contents(using) == []
+    else:
+        assert _contents(using) == before
+
+
+def _contents(using: str) -> list[tuple[object, ...]]:
+    return contents(library.Specimen, using)
