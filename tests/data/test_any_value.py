@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.data.anything import VALUES
 from tests.data.conftest import MARIADB, SQLITE, clear
-from tests.data.loading import Archive, Loading, contents
+from tests.data.loading import Archive, Loading
 from tests.library import models as library
 from tests.library import samples
 
 REFUSED = {MARIADB: {"float"}}
 """Fields of whose values some cannot be held: infinity, and zero with a sign."""
-SPECIMENS = st.lists(st.fixed_dictionaries({}, optional=VALUES), min_size=1, max_size=20)
+HELD = VALUES | {"uuid": st.uuids(version=4)}
+"""MariaDB's type refuses UUIDs of versions that nobody has defined."""
+SPECIMENS = st.lists(st.fixed_dictionaries({}, optional=HELD), min_size=1, max_size=20)
 
 
 @settings(
     max_examples=12,
     deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # making it smaller would take hours of loading
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(specimens=SPECIMENS)
@@ -42,5 +45,7 @@ def test_any_value_arrives_as_it_was_or_is_told(using, tmp_path, specimens):
         assert _contents(using) == before
 
 
-def _contents(using: str) -> list[tuple[object, ...]]:
-    return contents(library.Specimen, using)
+def _contents(using: str) -> list[dict[str, object]]:
+    """JSON is left to the digest: PostgreSQL spells 1e300 with all its digits."""
+    rows = library.Specimen.objects.using(using).order_by("pk").values()
+    return [{name: row[name] for name in row if "json" not in name} for row in rows]

@@ -79,7 +79,8 @@ class MySQLReading(PlainReading):
         with connections[using].cursor() as cursor:
             cursor.execute(STATISTICS)
             found = {
-                name: Estimate(rows=rows, bytes=size) for name, rows, size in cursor.fetchall()
+                name: Estimate(rows=int(rows), bytes=int(size))
+                for name, rows, size in cursor.fetchall()
             }
         labels = {model._meta.label: model._meta.db_table for model in models}
         return {label: found[table] for label, table in labels.items() if table in found}
