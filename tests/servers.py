@@ -38,6 +38,8 @@ NO_MARIADB = (
     "no MariaDB answers at 127.0.0.1:3306: start one whose root has no password, or name one in "
     f"{MARIADB} (mysql://user:password@host:port/)"
 )
+DEFAULT = "DISKETTE_TEST_DEFAULT"
+"""The alias in tests/settings.py that is to be the project's own database; SQLite if unset."""
 DRIVERS = Path(__file__).parent / "drivers"
 """On the path of every process here: what to do where mysqlclient could not be built."""
 DIRECTORY = "DISKETTE_TEST_DIRECTORY"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.servers import DIRECTORY, EXTRAS, POSTGRES, django_database
+from tests.servers import DEFAULT, DIRECTORY, EXTRAS, POSTGRES, django_database, mariadb_url
 
 DIRECTORY_PATH = Path(os.environ.get(DIRECTORY, "var/tests"))
 
@@ -60,6 +60,17 @@ DATABASES = {
         "TEST": {"NAME": f"test_{DIRECTORY_PATH.name}"},
     },
 }
+if url := mariadb_url():
+    DATABASES["mariadb"] = {
+        **django_database(url),
+        "TEST": {
+            "NAME": f"test_{DIRECTORY_PATH.name}",
+            "CHARSET": "utf8mb4",
+            "COLLATION": "utf8mb4_bin",
+        },
+    }
+if default := os.environ.get(DEFAULT):
+    DATABASES["default"] = DATABASES.pop(default)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

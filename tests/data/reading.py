@@ -14,6 +14,9 @@ from diskette.data.codec import ModelCodec, codec
 
 BOTH = ("default", "postgresql")
 """The aliases of the test settings' databases: SQLite and PostgreSQL."""
+ENGINES = (*BOTH, "mariadb")
+"""And MariaDB, which may be missing."""
+PRESENT = tuple(alias for alias in ENGINES if alias in connections.databases)
 
 
 def stored_models(using: str) -> list[type[models.Model]]:

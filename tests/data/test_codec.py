@@ -19,16 +19,28 @@ from diskette.data.dump import digest_model
 from diskette.data.lines import JSONText, row_digest
 from diskette.data.values import Verbatim
 from tests.data.anything import VALUES
-from tests.data.reading import BOTH, fields_of, lines_of, prepared, spelled, stored_models
+from tests.data.reading import (
+    BOTH,
+    ENGINES,
+    PRESENT,
+    fields_of,
+    lines_of,
+    prepared,
+    spelled,
+    stored_models,
+)
 from tests.library import models as library
 from tests.library import samples
 from tests.library.fields import Point
+from tests.servers import require_mariadb
 
-pytestmark = pytest.mark.django_db(databases=BOTH)
+pytestmark = pytest.mark.django_db(databases=PRESENT)
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=ENGINES)
 def using(request):
+    if request.param not in PRESENT:
+        require_mariadb()
     return request.param
 
 

@@ -15,7 +15,15 @@ from django.db.models import Model
 
 from diskette.data import spelling, tables
 from diskette.data.engines.plain_reading import PlainReading
-from diskette.data.engines.reading import PAGE_ROWS, Condition, Estimate, Page, alone
+from diskette.data.engines.reading import (
+    PAGE_BYTES,
+    PAGE_ROWS,
+    Condition,
+    Estimate,
+    Page,
+    Row,
+    alone,
+)
 from diskette.data.kinds import Column, Kind
 from diskette.data.spelling import Spell
 
@@ -61,7 +69,7 @@ class MySQLReading(PlainReading):
                 yield from self.gathered(iter([row[:-width] for row in rows]))
             if len(rows) < size:
                 return
-            following, size = self._after(condition, rows[-1][-width:]), min(2 * size, PAGE_ROWS)
+            following, size = self._after(condition, rows[-1][-width:]), _grown(size, rows)
 
     def _page(self, condition: Condition, rows: int) -> str:
         statement = self.select(condition)
@@ -84,3 +92,10 @@ class MySQLReading(PlainReading):
             }
         labels = {model._meta.label: model._meta.db_table for model in models}
         return {label: found[table] for label, table in labels.items() if table in found}
+
+
+def _grown(size: int, rows: Sequence[Row]) -> int:
+    """How many rows to ask for next: twice as many, as long as they stay small together."""
+    taken = sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
+    bearable = PAGE_BYTES * len(rows) // max(taken, 1)
+    return max(1, min(2 * size, PAGE_ROWS, bearable))

@@ -91,7 +91,7 @@ class Reading(ABC):
     def visible(self) -> Condition:
         """The rows that the default manager shows."""
         shown: QuerySet[Any] = self.model._default_manager.using(self.using).order_by()  # noqa: SLF001
-        sql, parameters = shown.values("pk").query.sql_with_params()
+        sql, parameters = shown.values("pk").query.get_compiler(self.using).as_sql()
         return Condition(f" WHERE ({self.keys}) IN ({sql})", tuple(parameters))
 
     def count(self) -> int:
