@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -34,6 +36,36 @@ def test_a_database_of_ones_own_is_gone_afterwards():
         connection.execute("CREATE TABLE kept (id int)")
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         psycopg.connect(url)
+
+
+def test_a_copy_of_a_mariadb_database_has_its_rows_and_its_rules():
+    with servers.mariadb_database() as url, _mariadb(url) as cursor:
+        cursor.execute("CREATE TABLE parent (id int PRIMARY KEY, twice int AS (2 * id) STORED)")
+        cursor.execute("CREATE TABLE child (parent int REFERENCES parent (id))")
+        cursor.execute("INSERT INTO parent (id) VALUES (0), (7)")
+        with servers.mariadb_database(urlsplit(url).path[1:]) as copy, _mariadb(copy) as other:
+            other.execute("SELECT * FROM parent ORDER BY id")
+            assert other.fetchall() == ((0, 0), (7, 14))
+            with pytest.raises(Exception, match="foreign key constraint fails"):
+                other.execute("INSERT INTO child VALUES (8)")
+    with pytest.raises(Exception, match="Unknown database"):
+        servers.connected_to_mariadb(copy)
+
+
+def test_a_missing_mariadb_fails_in_ci_and_is_skipped_elsewhere(monkeypatch):
+    monkeypatch.setenv(servers.MARIADB, "")
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="no MariaDB answers"):
+        servers.require_mariadb()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="no MariaDB answers"):
+        servers.require_mariadb()
+
+
+@contextmanager
+def _mariadb(url: str):
+    with closing(servers.connected_to_mariadb(url)) as connection, connection.cursor() as cursor:
+        yield cursor
 
 
 def test_what_was_queued_outlives_a_killed_redis(private_redis):

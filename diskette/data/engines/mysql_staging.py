@@ -70,6 +70,8 @@ KEY_ROWS = 1000
 PORTION_ROWS = 20_000
 MARGIN_BYTES = 1024
 """Of a packet, for what is not the value."""
+ESCAPED = (b"\0", b"\n", b"\r", b"\x1a", b"'", b'"', b"\\")
+"""What takes two bytes in a statement."""
 MICROSECOND_DIGITS = 6
 
 LOCK_SECONDS = 60
@@ -392,9 +394,9 @@ class MySQLStaging(EngineStaging):
                 self._require_room_for(value)
 
     def _require_room_for(self, value: str | bytes) -> None:
-        literal = self.connection.connection.literal(value)  # as either driver calls it
-        raw = literal.encode(errors="surrogateescape") if isinstance(literal, str) else literal
-        if len(raw) > self._largest_packet - MARGIN_BYTES:
+        raw = value.encode() if isinstance(value, str) else value
+        literal_bytes = len(raw) + sum(map(raw.count, ESCAPED))
+        if literal_bytes > self._largest_packet - MARGIN_BYTES:
             raise Altered(f"it is larger than max_allowed_packet, {self._largest_packet} bytes")
 
     @cached_property
