@@ -1,10 +1,14 @@
-"""A filled site on PostgreSQL and its archive, made once; a copy of it for each test."""
+"""A filled site and its archive, made once; a copy of it for each test.
+
+On PostgreSQL, unless a module has an `original` of its own.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +31,8 @@ class Original:
     picture: dict
     """Of the archive's source; the site itself has been harmed since."""
     harmed: dict
+    database: Callable[..., AbstractContextManager[str]]
+    """Makes one like the site's: empty, or a copy of a template."""
 
     @property
     def template(self) -> str:
@@ -35,8 +41,14 @@ class Original:
 
 @pytest.fixture(scope="session")
 def original() -> Iterator[Original]:
+    with made(servers.postgres_database) as original:
+        yield original
+
+
+@contextmanager
+def made(database: Callable[..., AbstractContextManager[str]]) -> Iterator[Original]:
     directory = new_directory("kills-", servers.directory())
-    with servers.postgres_database() as url:
+    with database() as url:
         site = Site(directory=directory, database_url=url)
         site.manage("migrate", "-v0")
         site.manage("sample_fill")
@@ -45,7 +57,9 @@ def original() -> Iterator[Original]:
         site.manage("sample_harm")
         harmed = json.loads(site.manage("sample_picture"))
         assert harmed != picture
-        yield Original(site=site, archive=archive, picture=picture, harmed=harmed)
+        yield Original(
+            site=site, archive=archive, picture=picture, harmed=harmed, database=database
+        )
 
 
 @pytest.fixture
@@ -54,7 +68,7 @@ def site(original: Original, tmp_path: Path) -> Iterator[Site]:
     shutil.copytree(original.site.media, tmp_path / "media", symlinks=True)
     (tmp_path / "archives").mkdir()
     shutil.copy2(original.archive, tmp_path / "archives")
-    with servers.private_redis() as redis, servers.postgres_database(original.template) as url:
+    with servers.private_redis() as redis, original.database(original.template) as url:
         yield Site(
             directory=tmp_path,
             database_url=url,
