@@ -59,8 +59,11 @@ def cleanup(run: Run) -> list[Finding]:
         "The snapshot that the run held": lambda: dump.close_snapshots(run, workspace.path)
     }
     if run.kind == Kind.LOAD:
-        schema = f"on PostgreSQL, the schema diskette_{run.pk.hex}"
-        acts[f"The staged rows ({schema})"] = lambda: load.drop_stagings(run, workspace.path)
+        places = (
+            f"on PostgreSQL, the schema diskette_{run.pk.hex}; "
+            f"on MariaDB and MySQL, the tables diskette_{run.pk.hex[:12]}_*"
+        )
+        acts[f"The staged rows ({places})"] = lambda: load.drop_stagings(run, workspace.path)
         acts[f"The directories .*diskette-{run.pk}.* of storages"] = lambda: load.clear_trees(run)
     acts |= {f"The unfinished archive {path}": path.unlink for path in dump.partials(run)}
     acts[f"The workspace {workspace.path}"] = workspace.remove
