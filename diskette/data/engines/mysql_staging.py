@@ -358,12 +358,7 @@ class MySQLStaging(EngineStaging):
         with transaction.atomic(using=self.database):
             self.execute(f"DELETE FROM {self.staged(model)}")
             yield
-            counted = f"(SELECT count(*) FROM {self.staged(model)})"
-            self._asked(
-                f"UPDATE {self.contents_table} SET {self.quoted('rows')} = {counted}"
-                " WHERE model = %s",
-                model._meta.label,
-            )
+            self.promise(model)
 
     def _insert_all(self, model: type[Model], rows: Iterable[Row]) -> int:
         columns = layout(model)
@@ -560,7 +555,8 @@ class MySQLStaging(EngineStaging):
 
     def reset_sequences(self, models: Sequence[type[Model]], *, lower: bool) -> None:
         """Inserting has raised them already; lowering waits for the commit."""
-        self._lowered = models if lower else ()
+        if lower:
+            self._lowered = models
 
     def _lower_counters(self) -> None:
         counted = self._asked(

@@ -299,7 +299,8 @@ class EngineStaging(ABC):
         counted = f"(SELECT count(*) FROM {self.staged(model)})"
         with self.connection.cursor() as cursor:
             cursor.execute(
-                f"UPDATE {self.contents_table} SET rows = {counted} WHERE model = %s",
+                f"UPDATE {self.contents_table} SET {self.quoted('rows')} = {counted}"
+                " WHERE model = %s",
                 [model._meta.label],
             )
 
