@@ -98,7 +98,7 @@ class Intake:
         self._forget()
         self.passes += 1
         pending_rows = pending_bytes = 0
-        for number, line in enumerate(_lines(self.path), 1):
+        for number, line in enumerate(lines_of(self.path), 1):
             try:
                 row = self._row(line, number)
             except ValueError as error:
@@ -294,7 +294,7 @@ class _Direct:
         return plain
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def lines_of(path: Path) -> Iterator[bytes]:
     """The lines of a member, without their ends."""
     decompressor = zstandard.ZstdDecompressor()
     with path.open("rb") as file, decompressor.stream_reader(file, read_across_frames=True) as raw:

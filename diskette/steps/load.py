@@ -226,7 +226,8 @@ def verify_load(context: Context) -> StepReport:
         if model is not None and not _has_fields_of(entry, model):
             of_other_fields.append(entry.model)
         elif model is not None:
-            found += verify.verify(entry, using=_database(definition), tick=context.tick)
+            member = _extracted(context) / entry.member.name
+            found += verify.verify(entry, member, using=_database(definition), tick=context.tick)
     _refuse(found)
     stats: dict[str, int | str] = {"models": len(whole) - len(of_other_fields)}
     if of_other_fields:

@@ -160,8 +160,11 @@ class Loading:
         return self
 
     def verify(self) -> list[Finding]:
-        entries = self.archive.entries.values()
-        return [f for entry in entries for f in verify(entry, using=self.using, tick=nothing)]
+        return [
+            finding
+            for model, entry in self.archive.entries.items()
+            for finding in verify(entry, self.archive.path(model), using=self.using, tick=nothing)
+        ]
 
     def drop(self) -> None:
         self.staging.drop()

@@ -138,10 +138,13 @@ class TestProof:
         assert loading.verify() == []
 
         library.Genre.objects.using(using).filter(pk=2).update(name="changed")
-        assert the_only(loading.verify()).code == "digest-mismatch"
+        finding = the_only(loading.verify())
+        assert (finding.code, finding.objects, finding.field) == ("digest-mismatch", (2,), "name")
+        assert finding.message.endswith("Rows differ in name.")
 
         library.Genre.objects.using(using).filter(pk=2).delete()
-        assert the_only(loading.verify()).code == "row-count-mismatch"
+        finding = the_only(loading.verify())
+        assert (finding.code, finding.objects, finding.field) == ("row-count-mismatch", (2,), None)
 
 
 class TestUnknownFields:
