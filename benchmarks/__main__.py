@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import engines, environments, profiling, steps
 from benchmarks.figures import Growth
 from benchmarks.media import make_media
-from benchmarks.options import ENGINES, PAGE, STORAGES, Options, parse
+from benchmarks.options import BY_HAND, ENGINES, PAGE, STORAGES, Options, parse
 from benchmarks.places import Place
 from benchmarks.report import Report, markdown
 from benchmarks.rounds import GROWTH, Field, Outcome, Rounds, outcomes, say
@@ -34,8 +34,14 @@ def main(arguments: Sequence[str]) -> int:
     text = markdown(report)
     sys.stdout.write(text)
     if options.write:
-        PAGE.write_text(text)
+        rewrite(text)
     return 0 if all(outcome.is_right for outcome in report.outcomes) else 1
+
+
+def rewrite(text: str) -> None:
+    """Put the tables into the page; what is written there by hand stays."""
+    _, _, by_hand = PAGE.read_text().partition(BY_HAND)
+    PAGE.write_text(f"{text}\n{BY_HAND}{by_hand}")
 
 
 def make_field(directory: Path) -> Field:

@@ -50,4 +50,5 @@ def parse(arguments: Sequence[str]) -> Options:
     return Options(**vars(parser.parse_args(arguments)))
 
 
+BY_HAND = "<!-- From here on by hand. -->\n"
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
