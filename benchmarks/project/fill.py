@@ -1,4 +1,4 @@
-"""Fill the project's migrated database: `python -m benchmarks.project.fill ROWS`."""
+"""Fill the project's migrated database: `python -m benchmarks.project.fill ROWS [SEED]`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from django.apps import apps
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
-from benchmarks.project.rows import Row, Rows
+from benchmarks.project.rows import SEED, Row, Rows
 
 
-def main(total: int) -> None:
+def main(total: int, seed: int = SEED) -> None:
     """Every table by the engine's own bulk path, in one transaction."""
     with transaction.atomic():
-        for model, rows in tables(total):
+        for model, rows in tables(total, seed):
             write(model, rows)
     reset_counters()
     connection.close()
 
 
-def tables(total: int) -> Iterator[tuple[type[models.Model], Iterable[Row]]]:
+def tables(total: int, seed: int) -> Iterator[tuple[type[models.Model], Iterable[Row]]]:
     """Each model and its rows; a row's values are in the order of the model's columns."""
     content_types = apps.get_model("contenttypes.ContentType").objects
-    rows = Rows(total, content_types.get(app_label="catalogue", model="book").pk)
+    rows = Rows(total, content_types.get(app_label="catalogue", model="book").pk, seed)
     for label, name in TABLES.items():
         yield apps.get_model(label), getattr(rows, name)()
 
@@ -78,4 +78,4 @@ def reset_counters() -> None:
 
 if __name__ == "__main__":
     django.setup()
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

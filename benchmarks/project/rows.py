@@ -25,10 +25,10 @@ Row = Sequence[Any]
 class Rows:
     """Rows of each table, parents first; call the tables in their order, once each."""
 
-    def __init__(self, total: int, review_subject: int) -> None:
+    def __init__(self, total: int, review_subject: int, seed: int = SEED) -> None:
         self.counts = {name: max(1, total * share // 100) for name, share in SHARES.items()}
         self._subject = review_subject
-        self._random = Random(SEED)  # noqa: S311 - data, not secrets
+        self._random = Random(seed)  # noqa: S311 - data, not secrets
         self._words = [self._word() for _ in range(3000)]
         self._categories = [self._uuid() for _ in range(CATEGORIES)]
 

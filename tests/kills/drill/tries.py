@@ -1,0 +1,158 @@
+"""One load after another: seen at work, killed, healed, looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import cycle, islice
+from random import Random
+from signal import SIGKILL
+from typing import Any
+
+from tests.kills.drill.arena import Arena
+from tests.kills.drill.states import Held, connected, counted, picture
+from worker.sites import COMMAND_SECONDS
+
+LOOK_SECONDS = 0.002
+CHANGED_NOTHING = "Nothing was changed"
+FAILED = f"failed lease-lost, {CHANGED_NOTHING.lower()}"
+SUCCEEDED = "succeeded"
+RIGHT = {(FAILED, Held.OLD), (SUCCEEDED, Held.NEW)}
+
+
+class Sight(StrEnum):
+    """What is waited for, by the query that counts it; earlier loads that failed do not count."""
+
+    APPLY = (
+        "SELECT count(*) FROM diskette_step"
+        " WHERE name = 'apply' AND state IN ('running', 'succeeded')"
+    )
+    COMMIT = "SELECT count(*) FROM diskette_run WHERE applied_at IS NOT NULL"
+
+
+WINDOWS = (
+    (Sight.APPLY, 0.0, 1.0),
+    (Sight.APPLY, 0.9, 1.1),
+    (Sight.COMMIT, 0.0, 0.1),
+    (Sight.APPLY, 0.0, 1.0),
+    (Sight.APPLY, 0.0, 1.0),
+)
+"""When to kill, in parts of the time that `apply` takes until its commit, in turns.
+
+Most anywhere in it; some close to the commit, on either side, and some when it is surely done.
+"""
+
+
+class DrillFailed(Exception):
+    """A load that nobody killed did not do what loads do; the text is what it printed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """To kill so many seconds after what is seen."""
+
+    sight: Sight
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds * 1000:6.0f} ms after {self.sight.name.lower()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """What came of one load."""
+
+    aim: Aim
+    was_killed: bool
+    """False: it had ended by then."""
+    said: str
+    differences: dict[Held, list[str]]
+    leftovers: list[str]
+
+    @property
+    def held(self) -> Held:
+        return next((held for held, found in self.differences.items() if not found), Held.NEITHER)
+
+    @property
+    def is_consistent(self) -> bool:
+        return (self.said, self.held) in RIGHT and not self.leftovers
+
+    def __str__(self) -> str:
+        kill = str(self.aim) if self.was_killed else f"{self.aim}, too late"
+        words = [kill, f"the run: {self.said}", f"the database: {self.held}"]
+        if not self.is_consistent:
+            words += ["INCONSISTENT", f"left: {self.leftovers}", f"differs: {self.differences}"]
+        return " | ".join(words)
+
+
+def aims(random: Random, apply_seconds: float) -> Iterator[Aim]:
+    for sight, earliest, latest in cycle(WINDOWS):
+        yield Aim(sight=sight, seconds=random.uniform(earliest, latest) * apply_seconds)
+
+
+def let_through(arena: Arena) -> float:
+    """Load without a kill, so that NEW is known; the seconds from `apply` to its commit."""
+    load = arena.start_load()
+    await_sight(arena, load, Sight.APPLY)
+    began = time.monotonic()
+    await_sight(arena, load, Sight.COMMIT)
+    seconds = time.monotonic() - began
+    loaded = picture(arena.engine, arena.site.database_url) if load.wait() == 0 else None
+    if loaded is None or loaded.tables != arena.source.tables or arena.leftovers():
+        raise DrillFailed(arena.log.read_text())
+    arena.new = loaded
+    arena.put_old_back()
+    return seconds
+
+
+def tries(arena: Arena, random: Random, apply_seconds: float, number: int) -> Iterator[Try]:
+    for aim in islice(aims(random, apply_seconds), number):
+        done = attempt(arena, aim)
+        yield done
+        if done.held is not Held.OLD or not done.is_consistent:
+            arena.put_old_back()
+
+
+def attempt(arena: Arena, aim: Aim) -> Try:
+    load = arena.start_load()
+    await_sight(arena, load, aim.sight)
+    time.sleep(aim.seconds)
+    was_killed = load.poll() is None
+    kill(load)
+    return Try(
+        aim=aim,
+        was_killed=was_killed,
+        said=said(json.loads(arena.site.manage("diskette_status", "latest", "--format", "json"))),
+        differences=arena.differences(),
+        leftovers=arena.leftovers(),
+    )
+
+
+def await_sight(arena: Arena, load: subprocess.Popen[bytes], sight: Sight) -> None:
+    """Return when it is seen, or the load has ended."""
+    deadline = time.monotonic() + COMMAND_SECONDS
+    with connected(arena.site.database_url) as connection:
+        while load.poll() is None and not counted(connection, sight):
+            if time.monotonic() > deadline:
+                raise DrillFailed(arena.log.read_text())
+            time.sleep(LOOK_SECONDS)
+
+
+def kill(load: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(load.pid, SIGKILL)
+    load.wait()
+
+
+def said(result: dict[str, Any]) -> str:
+    """How the run ended, in few words."""
+    findings = result["findings"]
+    words = " ".join([result["state"], *(finding["code"] for finding in findings)])
+    unchanged = any(CHANGED_NOTHING in finding["hint"] for finding in findings)
+    return f"{words}, {CHANGED_NOTHING.lower()}" if unchanged else words
