@@ -51,12 +51,11 @@ class Arena:
         return {held: state.differences(now) for held, state in states.items() if state}
 
     def leftovers(self) -> list[str]:
-        directories = self.site.archives / ".diskette", self.site.directory
-        found = [*directories[0].glob("*"), *directories[1].glob("live.sqlite3-*")]
-        return [
-            *(path.name for path in found),
-            *leftovers(self.engine, self.site.database_url),
-        ]
+        """What an ended run should have cleared: workspaces, journals, rows, schemas."""
+        workspaces = (self.site.archives / ".diskette").glob("*")
+        journals = self.site.directory.glob("live.sqlite3-*")
+        files = [path.name for path in (*workspaces, *journals)]
+        return [*files, *leftovers(self.engine, self.site.database_url)]
 
 
 def prepare(engine: Engine, directory: Path, rows: int) -> Arena:

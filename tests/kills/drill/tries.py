@@ -86,9 +86,15 @@ class Try:
     def __str__(self) -> str:
         kill = str(self.aim) if self.was_killed else f"{self.aim}, too late"
         words = [kill, f"the run: {self.said}", f"the database: {self.held}"]
-        if not self.is_consistent:
-            words += ["INCONSISTENT", f"left: {self.leftovers}", f"differs: {self.differences}"]
-        return " | ".join(words)
+        return " | ".join(words if self.is_consistent else [*words, *self._complaints()])
+
+    def _complaints(self) -> Iterator[str]:
+        yield "INCONSISTENT"
+        for held, found in self.differences.items():
+            if found:
+                yield f"not {held}: {', '.join(found)}"
+        if self.leftovers:
+            yield f"left: {', '.join(self.leftovers)}"
 
 
 def aims(random: Random, apply_seconds: float) -> Iterator[Aim]:
