@@ -13,13 +13,11 @@ and are skipped elsewhere, with the reason.
 from __future__ import annotations
 
 import os
-import runpy
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -27,21 +25,19 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from worker import mariadb
 from worker.servers import PgBouncer, PostgreSQL, Redis, new_directory
 
 POSTGRES = "DISKETTE_TEST_POSTGRES"
 REDIS = "DISKETTE_TEST_REDIS"
 MARIADB = "DISKETTE_TEST_MARIADB"
 """Empty: none answers."""
-MARIADB_OF_THIS_MACHINE = "mysql://root@127.0.0.1:3306/"
 NO_MARIADB = (
     "no MariaDB answers at 127.0.0.1:3306: start one whose root has no password, or name one in "
     f"{MARIADB} (mysql://user:password@host:port/)"
 )
 DEFAULT = "DISKETTE_TEST_DEFAULT"
 """The alias in tests/settings.py that is to be the project's own database; SQLite if unset."""
-DRIVERS = Path(__file__).parent / "drivers"
-"""On the path of every process here: what to do where mysqlclient could not be built."""
 DIRECTORY = "DISKETTE_TEST_DIRECTORY"
 """The session's own temporary directory."""
 EXTRAS = "DISKETTE_TEST_POSTGRES_EXTRAS"
@@ -50,7 +46,7 @@ EXTRAS = "DISKETTE_TEST_POSTGRES_EXTRAS"
 
 def prepare_session() -> None:
     """Start what is missing and write the environment that tests/settings.py reads."""
-    _find_mysql_driver()
+    mariadb.find_driver()
     if DIRECTORY not in os.environ:
         os.environ[DIRECTORY] = str(new_directory("diskette-tests-"))
     if POSTGRES not in os.environ:
@@ -60,14 +56,7 @@ def prepare_session() -> None:
     if REDIS not in os.environ:
         os.environ[REDIS] = Redis(directory=_new_directory("redis-")).start().url
     if MARIADB not in os.environ:
-        os.environ[MARIADB] = MARIADB_OF_THIS_MACHINE if _answers(MARIADB_OF_THIS_MACHINE) else ""
-
-
-def _find_mysql_driver() -> None:
-    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if find_spec("MySQLdb") is None and str(DRIVERS) not in path:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(DRIVERS), *path]))
-        runpy.run_path(str(DRIVERS / "sitecustomize.py"))
+        os.environ[MARIADB] = mariadb.OF_THIS_MACHINE if _answers(mariadb.OF_THIS_MACHINE) else ""
 
 
 def _extras() -> list[str]:
@@ -158,56 +147,21 @@ def require_mariadb() -> str:
 def mariadb_database(template: str = "", *, collation: str = "utf8mb4_bin") -> Iterator[str]:
     """A database of one's own, empty or a copy of `template`; yields its URL."""
     url, name = require_mariadb(), f"diskette_{uuid4().hex}"
-    with closing(connected_to_mariadb(url)) as connection, connection.cursor() as cursor:
+    with closing(mariadb.connected(url)) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE {collation}")
         try:
             if template:
-                _copy_mariadb(cursor, template, name)
+                mariadb.copy(cursor, template, name)
             yield mariadb_url(name)
         finally:
             cursor.execute(f"DROP DATABASE IF EXISTS {name}")
-
-
-def connected_to_mariadb(url: str) -> Any:
-    """A connection of the driver's, in autocommit."""
-    import MySQLdb
-
-    parts = urlsplit(url)
-    return MySQLdb.connect(
-        host=parts.hostname or "",
-        port=parts.port or 3306,
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        database=unquote(parts.path.lstrip("/")) or "information_schema",
-        charset="utf8mb4",
-        autocommit=True,
-    )
-
-
-def _copy_mariadb(cursor: Any, source: str, target: str) -> None:
-    """Tables as they were made, foreign keys among it, and their rows."""
-    cursor.execute(f"USE {target}")
-    cursor.execute("SET SESSION foreign_key_checks = 0, sql_mode = 'NO_AUTO_VALUE_ON_ZERO'")
-    cursor.execute(f"SHOW TABLES FROM {source}")
-    for (table,) in cursor.fetchall():
-        cursor.execute(f"SHOW CREATE TABLE {source}.`{table}`")
-        cursor.execute(cursor.fetchone()[1])
-        cursor.execute(
-            "SELECT group_concat(concat('`', column_name, '`') SEPARATOR ', ')"
-            " FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
-            " AND extra NOT LIKE %s",
-            [source, table, "%GENERATED%"],
-        )
-        ((names,),) = cursor.fetchall()
-        statement = f"INSERT INTO `{table}` ({names}) SELECT {names} FROM {source}.`{table}`"
-        cursor.execute(statement)
 
 
 def _answers(url: str) -> bool:
     import MySQLdb
 
     try:
-        connected_to_mariadb(url).close()
+        mariadb.connected(url).close()
     except MySQLdb.OperationalError:
         return False
     return True

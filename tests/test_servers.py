@@ -14,6 +14,7 @@ import redis
 from django.db import connections
 
 from tests import servers
+from worker import mariadb
 from worker.servers import await_condition, is_open_to_all
 
 
@@ -49,7 +50,7 @@ def test_a_copy_of_a_mariadb_database_has_its_rows_and_its_rules():
             with pytest.raises(Exception, match="foreign key constraint fails"):
                 other.execute("INSERT INTO child VALUES (8)")
     with pytest.raises(Exception, match="Unknown database"):
-        servers.connected_to_mariadb(copy)
+        mariadb.connected(copy)
 
 
 def test_a_missing_mariadb_fails_in_ci_and_is_skipped_elsewhere(monkeypatch):
@@ -64,7 +65,7 @@ def test_a_missing_mariadb_fails_in_ci_and_is_skipped_elsewhere(monkeypatch):
 
 @contextmanager
 def _mariadb(url: str):
-    with closing(servers.connected_to_mariadb(url)) as connection, connection.cursor() as cursor:
+    with closing(mariadb.connected(url)) as connection, connection.cursor() as cursor:
         yield cursor
 
 

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from diskette.core.archive import ArchiveReader
-from tests import servers
 from tests.projects.trips import unpacked
+from worker import mariadb
 from worker.sites import Site
 
 pytestmark = pytest.mark.services
@@ -29,7 +29,7 @@ def pairs_written(site: Site) -> Iterator[None]:
     ended, written = threading.Event(), threading.Event()
 
     def write() -> None:
-        with closing(servers.connected_to_mariadb(site.database_url)) as connection:
+        with closing(mariadb.connected(site.database_url)) as connection:
             connection.autocommit(False)
             number = 0
             while not ended.is_set():

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 import psycopg
 from zstandard import ZstdDecompressor
 
-from tests import servers
 from tests.site.sites import Sites
-from worker import comparison
+from worker import comparison, mariadb
 from worker.comparison import Comparison
 from worker.sites import CommandFailed, Site
 
@@ -147,7 +146,7 @@ def _staged_schemas(url: str) -> list[str]:
 
 
 def _staged_tables(url: str) -> list[str]:
-    with closing(servers.connected_to_mariadb(url)) as connection, connection.cursor() as cursor:
+    with closing(mariadb.connected(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW TABLES")
         names = [name for (name,) in cursor.fetchall()]
     return [name for name in names if re.match("diskette_[0-9a-f]{12}_", name)]

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 from psycopg import sql
 
+from worker import mariadb
 from worker.comparison import spelling
 from worker.comparison.spelling import Speller
 
@@ -354,20 +355,6 @@ def _backquoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _connected_to_mariadb(url: str) -> Any:
-    import MySQLdb  # type: ignore[import-untyped,unused-ignore]
-
-    parts = urlsplit(url)
-    return MySQLdb.connect(
-        host=parts.hostname or "",
-        port=parts.port or 3306,
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        database=unquote(parts.path.lstrip("/")),
-        charset="utf8mb4",
-    )
-
-
 @contextmanager
 def opened(url: str) -> Iterator[Database]:
     """A database by its URL: sqlite:///path, or a server's as in DATABASE_URL."""
@@ -382,7 +369,7 @@ def opened(url: str) -> Iterator[Database]:
             with psycopg.connect(url, options=options) as connection:
                 yield PostgreSQL(connection)
         case "mysql":
-            with closing(_connected_to_mariadb(url)) as connection:
+            with closing(mariadb.connected(url, autocommit=False)) as connection:
                 yield MariaDB(connection)
         case _:
             raise ValueError(
