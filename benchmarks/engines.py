@@ -12,17 +12,26 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
-from benchmarks.checksums import TableSums, postgresql_checksums, sqlite_checksums
+from benchmarks.checksums import (
+    TableSums,
+    mariadb_checksums,
+    postgresql_checksums,
+    sqlite_checksums,
+)
+from worker import mariadb
 from worker.servers import PostgreSQL, postgresql_programs
 
 POSTGRES = "BENCHMARK_POSTGRES"
 """postgresql://user:password@host:port/database of a running server to use instead."""
+MARIADB = "BENCHMARK_MARIADB"
+"""mysql://user:password@host:port/ of a running server; else the one of this machine."""
 SETTLE_SECONDS = 0.1
 
 
@@ -35,8 +44,12 @@ class Target(StrEnum):
     EMPTY = "empty"
 
 
+@dataclass(kw_only=True)
 class Engine(ABC):
     name: ClassVar[str]
+    counters_may_stay_higher: ClassVar[bool] = False
+    """Those of keys, after a transaction that was rolled back."""
+    made: set[str] = field(default_factory=set)
 
     @abstractmethod
     def create(self, name: str, template: str | None = None) -> str:
@@ -65,8 +78,13 @@ class Engine(ABC):
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What a tool needs in its environment to find the engine's programs."""
+        """What a tool needs in its environment to use the engine's programs."""
         return {}
+
+    def clear(self) -> None:
+        """Drop what was made: the server is another's."""
+        for name in self.made:
+            self.drop(name)
 
     def target(self, target: Target) -> str:
         """A fresh database in place of the last one."""
@@ -87,6 +105,7 @@ class PostgreSQLEngine(Engine):
         self._execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(_named(name)), source)
         )
+        self.made.add(name)
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{_named(name)}"))
 
     def drop(self, name: str) -> None:
@@ -137,10 +156,69 @@ def _named(name: str) -> str:
 
 
 @dataclass(kw_only=True)
+class MariaDBEngine(Engine):
+    """On a server that others use as well, so databases have names that nobody else has."""
+
+    name = "mariadb"
+    counters_may_stay_higher = True
+    url: str
+    mark: str = field(default_factory=lambda: uuid4().hex[:8])
+
+    def create(self, name: str, template: str | None = None) -> str:
+        with self._cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {self._named(name)} CHARACTER SET utf8mb4")
+            self.made.add(name)
+            if template:
+                mariadb.copy(cursor, self._named(template), self._named(name))
+        return self._url(name)
+
+    def drop(self, name: str) -> None:
+        with self._cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {self._named(name)}")
+
+    def empty(self, name: str) -> None:
+        with self._cursor(name) as cursor:
+            cursor.execute("SET SESSION foreign_key_checks = 0")
+            cursor.execute("SHOW TABLES")
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"TRUNCATE `{table}`")
+
+    def checksums(self, url: str) -> dict[str, TableSums]:
+        with closing(mariadb.connected(url)) as connection, connection.cursor() as cursor:
+            return mariadb_checksums(cursor)
+
+    def version(self) -> str:
+        flushing = "innodb_flush_log_at_trx_commit"
+        with self._cursor() as cursor:
+            cursor.execute(f"SELECT version(), @@{flushing}")
+            ((version, flushed),) = cursor.fetchall()
+        return f"MariaDB {version.partition('-')[0]}, {flushing} {flushed}"
+
+    def settle(self) -> None:
+        """There is no statement that waits for it."""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The password, which no command line should show."""
+        return {"MYSQL_PWD": unquote(urlsplit(self.url).password or "")}
+
+    def _named(self, name: str) -> str:
+        return _named(f"{self.mark}_{name}")
+
+    def _url(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{self._named(name)}"))
+
+    @contextmanager
+    def _cursor(self, name: str | None = None) -> Iterator[Any]:
+        url = self._url(name) if name else urlunsplit(urlsplit(self.url)._replace(path="/"))
+        with closing(mariadb.connected(url)) as connection, connection.cursor() as cursor:
+            yield cursor
+
+
+@dataclass(kw_only=True)
 class SQLiteEngine(Engine):
     name = "sqlite"
     directory: Path
-    made: list[str] = field(default_factory=list)
 
     def create(self, name: str, template: str | None = None) -> str:
         path = self._path(name)
@@ -176,13 +254,28 @@ def opened(name: str, directory: Path) -> Iterator[Engine]:
     """An engine by its name, with a server of its own where it needs one and none is named."""
     if name == SQLiteEngine.name:
         yield SQLiteEngine(directory=directory)
+    elif name == MariaDBEngine.name:
+        mariadb.find_driver()
+        server_url = os.environ.get(MARIADB, mariadb.OF_THIS_MACHINE)
+        with cleared(MariaDBEngine(url=server_url)) as engine:
+            yield engine
     elif name != PostgreSQLEngine.name:
-        raise ValueError(f"No engine {name}: there are postgresql and sqlite.")
+        raise ValueError(f"No engine {name}: there are postgresql, sqlite and mariadb.")
     elif url := os.environ.get(POSTGRES):
-        yield PostgreSQLEngine(url=url, programs=None)
+        with cleared(PostgreSQLEngine(url=url, programs=None)) as engine:
+            yield engine
     else:
         server = PostgreSQL(directory=directory, durable=True).start()
         try:
             yield PostgreSQLEngine(url=server.url, programs=postgresql_programs(), server=server)
         finally:
             server.stop()
+
+
+@contextmanager
+def cleared(engine: Engine) -> Iterator[Engine]:
+    """On a server of another's, which is left as it was found."""
+    try:
+        yield engine
+    finally:
+        engine.clear()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from worker import mariadb
 from worker.databases import django_database
 
 
@@ -25,10 +27,15 @@ class Place:
         """What the project's settings read."""
         return {
             **self.variables,
-            "PYTHONPATH": str(self.home),
+            "PYTHONPATH": os.pathsep.join([str(self.home), *self._driver]),
             "DJANGO_SETTINGS_MODULE": "benchmarks.project.settings",
             "BENCHMARK_TOOL": tool,
             "BENCHMARK_DATABASE": json.dumps(django_database(self.database_url)),
             "BENCHMARK_MEDIA": str(self.media),
             "BENCHMARK_ARCHIVES": str(self.archives),
         }
+
+    @property
+    def _driver(self) -> list[str]:
+        """Where MariaDB's is to be found beside the installed ones."""
+        return [str(mariadb.DRIVERS)] if self.database_url.startswith("mysql") else []

@@ -7,11 +7,13 @@ import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import unquote, urlsplit
 
 from benchmarks.checksums import LINK_KEYS, MICROSECONDS
 from benchmarks.engines import Target
 from benchmarks.files import TIMES
 from benchmarks.measuring import Call
+from benchmarks.options import ALL_ENGINES, ENGINES
 from benchmarks.places import Place
 
 
@@ -23,7 +25,7 @@ class Tool(ABC):
     archive: ClassVar[str]
     python: str = sys.executable
     is_slow: ClassVar[bool] = False
-    engines: ClassVar[frozenset[str]] = frozenset({"postgresql", "sqlite"})
+    engines: ClassVar[frozenset[str]] = frozenset(ENGINES)
     target: ClassVar[Target] = Target.MIGRATED
     known_losses: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[tuple[str, ...]] = ()
@@ -56,6 +58,7 @@ class Tool(ABC):
 
 class Diskette(Tool):
     name = "Diskette"
+    engines = frozenset(ALL_ENGINES)
     settings = "diskette"
     archive = "diskette.tar"
     without: ClassVar[str] = "--no-storages"
@@ -71,6 +74,7 @@ class Diskette(Tool):
 
 class Fixtures(Tool):
     name = "dumpdata, loaddata"
+    engines = frozenset(ALL_ENGINES)
     archive = "fixtures.json"
     is_slow = True
     known_losses = frozenset({MICROSECONDS, LINK_KEYS})
@@ -153,6 +157,33 @@ class PgRestoreData(PgDump):
         return self.shell(place, 'exec pg_dump -Fc --data-only -f "$1" "$2"', *arguments)
 
 
+class MariaDBDump(Tool):
+    """The whole database as statements, run by the client in an empty one."""
+
+    name = "mariadb-dump, mariadb"
+    archive = "mariadb-dump.sql"
+    engines = frozenset({"mariadb"})
+    target = Target.EMPTY
+    needs = ("mariadb-dump", "mariadb")
+
+    def dump(self, place: Place) -> Call:
+        script = 'exec mariadb-dump --single-transaction -r "$1" "${@:2}"'
+        return self.shell(place, script, self.archive, *self._named(place))
+
+    def load(self, place: Place) -> Call:
+        return self.shell(place, 'exec mariadb "${@:2}" < "$1"', self.archive, *self._named(place))
+
+    def _named(self, place: Place) -> list[str]:
+        """Server, user and database; the password is in the environment."""
+        parts = urlsplit(place.database_url)
+        return [
+            f"--host={parts.hostname}",
+            f"--port={parts.port or 3306}",
+            f"--user={unquote(parts.username or '')}",
+            unquote(parts.path.lstrip("/")),
+        ]
+
+
 class DisketteStorages(Diskette):
     archive = "diskette-storages.tar"
     without = "--no-data"
@@ -190,7 +221,8 @@ class TarZstd(Tool):
 
 
 def data_tools(original: Path) -> list[Tool]:
-    return [Diskette(), Fixtures(), Original(original), DbBackup(), PgDump(), PgRestoreData()]
+    natives = PgDump(), PgRestoreData(), MariaDBDump()
+    return [Diskette(), Fixtures(), Original(original), DbBackup(), *natives]
 
 
 def storage_tools(original: Path) -> list[Tool]:

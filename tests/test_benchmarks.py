@@ -2,25 +2,35 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from benchmarks import files
-from benchmarks.checksums import LINK_KEYS, MICROSECONDS, losses, sqlite_checksums
+from benchmarks.checksums import (
+    LINK_KEYS,
+    MICROSECONDS,
+    losses,
+    mariadb_checksums,
+    sqlite_checksums,
+)
 from benchmarks.figures import Figure
 from benchmarks.measuring import Call, ToolFailed, measure
 from benchmarks.media import make_media
 from benchmarks.profiling import shares
+from tests import servers
+from worker import mariadb
 
-TABLES = """
-    CREATE TABLE event (
-        id integer PRIMARY KEY, at datetime, what text CHECK (JSON_VALID("what") OR what IS NULL));
+EVENT = """CREATE TABLE event (
+    id integer PRIMARY KEY, at datetime, what text CHECK (JSON_VALID("what") OR what IS NULL));"""
+EVENT_OF_MARIADB = "CREATE TABLE event (id integer PRIMARY KEY, at datetime(6), what json);"
+REST = """
     CREATE TABLE event_tags (id integer PRIMARY KEY, event_id integer, tag_id integer);
     INSERT INTO event VALUES (1, '2026-01-02 03:04:05.678901', '{"a": 1}'), (2, NULL, NULL);
     INSERT INTO event_tags VALUES (1, 1, 7), (2, 2, 7)"""
 
 
-@pytest.mark.parametrize(
+CHANGES = pytest.mark.parametrize(
     ("change", "lost"),
     [
         ("DELETE FROM event WHERE id = 3", []),
@@ -32,16 +42,32 @@ TABLES = """
         ("DROP TABLE event", ["event differs: missing"]),
     ],
 )
+
+
+@CHANGES
 def test_what_a_tool_lost_is_named(change, lost):
     assert losses(sums(""), sums(change)) == lost
 
 
+@CHANGES
+def test_what_a_tool_lost_on_mariadb_is_named(change, lost):
+    assert losses(sums_on_mariadb(""), sums_on_mariadb(change)) == lost
+
+
 def sums(change):
     connection = sqlite3.connect(":memory:")
-    connection.executescript(f"{TABLES};{change}")
+    connection.executescript(f"{EVENT}{REST};{change}")
     found = sqlite_checksums(connection)
     connection.close()
     return found
+
+
+def sums_on_mariadb(change):
+    with servers.mariadb_database() as url, closing(mariadb.connected(url)) as connection:
+        cursor = connection.cursor()
+        for statement in filter(str.strip, f"{EVENT_OF_MARIADB}{REST};{change}".split(";")):
+            cursor.execute(statement)
+        return mariadb_checksums(cursor)
 
 
 def test_files_are_told_apart_by_content_then_by_times(tmp_path):
