@@ -10,7 +10,7 @@ from importlib.metadata import version
 from random import Random, randrange
 
 from benchmarks import engines
-from benchmarks.options import ENGINES
+from benchmarks.options import ALL_ENGINES
 from tests.kills.drill.arena import prepare
 from tests.kills.drill.states import Held
 from tests.kills.drill.tries import Try, let_through, tries
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str]) -> int:
 def parse(arguments: Sequence[str]) -> Namespace:
     parser = ArgumentParser(prog="python -m tests.kills.drill", description=__doc__)
     add = parser.add_argument
-    add("--engine", default=ENGINES[0], choices=ENGINES, help=f"{engines.POSTGRES} names a server")
+    servers = f"{engines.POSTGRES} and {engines.MARIADB} name servers"
+    add("--engine", default=ALL_ENGINES[0], choices=ALL_ENGINES, help=servers)
     add("--tries", type=int, default=50, help="loads to kill")
     add("--rows", type=int, default=300_000, help="in all tables together")
     add("--seed", type=int, default=randrange(10**6), help="repeats a drill's instants")

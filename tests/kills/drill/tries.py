@@ -143,8 +143,8 @@ def attempt(arena: Arena, aim: Aim) -> Try:
 def await_sight(arena: Arena, load: subprocess.Popen[bytes], sight: Sight) -> None:
     """Return when it is seen, or the load has ended."""
     deadline = time.monotonic() + COMMAND_SECONDS
-    with connected(arena.site.database_url) as connection:
-        while load.poll() is None and not counted(connection, sight):
+    with connected(arena.site.database_url) as ask:
+        while load.poll() is None and not counted(ask, sight):
             if time.monotonic() > deadline:
                 raise DrillFailed(arena.log.read_text())
             time.sleep(LOOK_SECONDS)
