@@ -270,7 +270,10 @@ class PostgreSQL(Server):
 
 @dataclass(kw_only=True)
 class PgBouncer(Server):
-    """A pooler in transaction mode before one database; `program` is no wheel's."""
+    """A pooler in transaction mode before one database; `program` is no wheel's.
+
+    It is unkind: each transaction goes to another connection than the one before.
+    """
 
     program: str
     behind: str
@@ -295,6 +298,7 @@ class PgBouncer(Server):
             f"[databases]\n* = host={parts.hostname} port={parts.port} user={parts.username}\n"
             f"[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = any\npool_mode = transaction\npidfile = {self.pid_file}\n"
+            "min_pool_size = 3\nserver_round_robin = 1\n"
         )
         return spawn([self.program, str(settings)], log=self.log, user=owner)
 

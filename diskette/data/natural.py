@@ -39,9 +39,12 @@ def spelled(key: Sequence[Any]) -> str:
 
 
 def live_keys(model: type[Model], using: str) -> dict[tuple[Any, ...], Any]:
-    """The keys of every content type or permission, by natural key."""
+    """The keys of every content type or permission, by natural key.
+
+    They are few. A server's cursor would not outlive a statement where a pooler stands between.
+    """
     rows: QuerySet[Any] = QuerySet(model=model, using=using).select_related(*_dependencies(model))
-    return {tuple(row.natural_key()): row.pk for row in rows.iterator(CHUNK_ROWS)}
+    return {tuple(row.natural_key()): row.pk for row in rows}
 
 
 def resolve(outcome: Outcome) -> None:

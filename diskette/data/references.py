@@ -40,7 +40,8 @@ class NaturalReference:
         return self.target._meta.label in ALWAYS
 
     def learn_all(self) -> None:
-        for row in self._rows().iterator():
+        """By one query, not by a server's cursor: a pooler may change connections in between."""
+        for row in self._rows():
             value = getattr(row, self._to_field)
             self._pieces[spelling.anything(value)] = spelling.anything(list(row.natural_key()))
         self._is_complete = True
