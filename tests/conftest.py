@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
 from tests.site.sites import Sites
 from worker.servers import PostgreSQL, Redis
+
+# How long an example takes says how busy the machine is; what failed is told, not remembered.
+settings.register_profile("diskette", deadline=None, database=None)
+settings.load_profile("diskette")
 
 
 @pytest.fixture

@@ -190,13 +190,18 @@ def private_postgres() -> Iterator[PostgreSQL]:
 @contextmanager
 def pgbouncer(url: str) -> Iterator[str]:
     """The database of `url` through a pooler in transaction mode; yields its other URL."""
-    if (program := shutil.which("pgbouncer")) is None:
-        missing("pgbouncer is not installed (Debian has a package of that name)")
-    pooler = PgBouncer(directory=_new_directory("pgbouncer-"), program=program, behind=url)
+    pooler = PgBouncer(
+        directory=_new_directory("pgbouncer-"), program=program("pgbouncer"), behind=url
+    )
     try:
         yield pooler.start().url
     finally:
         pooler.stop()
+
+
+def program(name: str) -> str:
+    """Where it lies, of what Debian has in a package of that name."""
+    return shutil.which(name) or missing(f"{name} is not installed")
 
 
 def missing(what: str) -> NoReturn:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from diskette.core.exceptions import ArchiveError, Stopped
 from diskette.core.frames import FrameReader, FrameWriter, Relay
+from tests import servers
 
 DENSE = os.urandom(300_000)
 PLAIN = b"the same words again and again " * 10_000
@@ -45,7 +46,8 @@ def test_what_is_read_is_what_was_written(chunks):
 
 @pytest.mark.parametrize("chunks", [[], [b""], [DENSE], [PLAIN, DENSE, b"x", DENSE, PLAIN]])
 def test_the_zstd_program_reads_it(chunks):
-    found = subprocess.run(["zstd", "-d"], input=written(*chunks), check=True, capture_output=True)
+    zstd = servers.program("zstd")
+    found = subprocess.run([zstd, "-d"], input=written(*chunks), check=True, capture_output=True)
 
     assert found.stdout == b"".join(chunks)
 

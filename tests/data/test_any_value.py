@@ -20,7 +20,6 @@ SPECIMENS = st.lists(st.fixed_dictionaries({}, optional=HELD), min_size=1, max_s
 
 @settings(
     max_examples=12,
-    deadline=None,
     phases=[Phase.reuse, Phase.generate],  # making it smaller would take hours of loading
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -80,9 +80,7 @@ def test_the_same_library_has_the_same_digests_in_every_engine():
     assert digests[0] == digests[1]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.fixed_dictionaries({}, optional=VALUES))
 def test_any_value_has_one_line_in_every_engine_and_comes_back_from_it(values):
     found = set()

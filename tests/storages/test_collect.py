@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import zstandard
 
 from diskette.core.checksum import digest_of
 from diskette.core.exceptions import InsufficientSpace, Stopped, StorageError
@@ -19,8 +20,9 @@ from tests.storages.trees import NOT_UTF8, RUN, collected, uncounted
 
 
 def index(workspace: Path) -> list[dict[str, object]]:
-    raw = subprocess.run(["zstd", "-dcf", workspace / "index"], check=True, capture_output=True)
-    return [orjson.loads(line) for line in raw.stdout.splitlines()]
+    with (workspace / "index").open("rb") as file:
+        lines = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
+    return [orjson.loads(line) for line in lines.splitlines()]
 
 
 def paths(workspace: Path) -> list[str]:

@@ -386,9 +386,7 @@ def test_a_member_that_is_cut_off_anywhere_is_refused(awkward, workspace, live, 
         refused(workspace, live, promised(part), ArchiveError)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(member=st.sampled_from(["tree", "index"]), place=st.floats(0, 1), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_refused_or_harms_no_content(
     media, workspace, small_disk, member, place, bit
