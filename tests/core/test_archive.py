@@ -44,12 +44,6 @@ def whole(tmp_path):
     return samples.archive(tmp_path)
 
 
-@pytest.fixture
-def unharmed(whole):
-    """The bytes of a whole archive."""
-    return whole.read_bytes()
-
-
 def codes(path) -> list[str]:
     with ArchiveReader(path) as reader:
         return [finding.code for finding in reader.verify()]
