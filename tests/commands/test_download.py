@@ -14,6 +14,7 @@ from django_celery_results.models import TaskResult
 
 from diskette.models import Run
 from tests.commands.conftest import run
+from tests.filesystems import mounted
 
 SECRET = "hushhush"
 HALF = ("/cut", "/stall")
@@ -125,3 +126,18 @@ def test_a_redirect_is_followed_only_where_it_is_allowed(project, server, settin
     assert done.code == code
     assert ("DISKETTE_DOWNLOAD_ALLOW_REDIRECT" in done.err) is not allowed
     assert_never_shown(done.out, done.err)
+
+
+def test_a_disk_that_fills_up_while_downloading_is_named_and_nothing_is_left(
+    project, server, settings, tmp_path
+):
+    User.objects.update(first_name="changed")
+    server.content = bytes(3_000_000)
+    with mounted(tmp_path / "small", "size=1m") as small:
+        settings.DISKETTE_WORKSPACE = small / "workspace"
+        done = run("diskette_load", f"http://{server.host}/x.tar", "--no-input")
+        assert list((small / "workspace").iterdir()) == []
+    assert done.code == 1
+    assert [finding.code for finding in Run.objects.first().all_findings] == ["no-space"]
+    assert str(small) in done.err
+    assert User.objects.get().first_name == "changed"
