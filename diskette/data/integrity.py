@@ -8,19 +8,22 @@ functional constraints), Django compiles it as it did for the live table.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from django.db.models import Model
 
 from diskette.core.report import JSON, Finding
 from diskette.data import constraints, findings, natural, needs, tables
-from diskette.data.engines.staging import REFUSED
+from diskette.data.engines.staging import REFUSED, batches
 from diskette.data.findings import SAMPLE, Sample
 from diskette.data.kinds import AnyField
 from diskette.data.outcome import Outcome
 from diskette.data.stage import Staging
 from diskette.data.tables import AnyReference
+
+RULES_AT_ONCE = 500
+"""Engines bound how many columns a selection has."""
 
 
 def check(staging: Staging, models: Sequence[type[Model]], *, mode: str) -> list[Finding]:
@@ -156,21 +159,57 @@ def _objects(outcome: Outcome, model: type[Model], rows: str) -> tuple[JSON, ...
 
 def _of_columns(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
     """Nulls where none may be, and values that a column's own check refuses."""
+    staged = outcome.engine.staged(model)
+    rules = [
+        rule for field in tables.stored_fields(model) for rule in _of_column(outcome, model, field)
+    ]
+    for rule, rows in _broken(outcome, staged, rules):
+        if sample := _sample(outcome, model, rule.field, rows):
+            yield rule.finding(sample)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """What no row may be, in SQL over `referring`, and how it is told."""
+
+    condition: str
+    field: AnyField
+    finding: Callable[[Sample], Finding]
+
+
+def _of_column(outcome: Outcome, model: type[Model], field: AnyField) -> Iterator[_Rule]:
     engine = outcome.engine
-    for field in tables.stored_fields(model):
-        column = f"referring.{engine.column(field)}"
-        rows = f"FROM {engine.staged(model)} AS referring WHERE {column}"
-        if not field.null or field.primary_key:
-            missing = f"{rows} IS NULL AND {_is_told_nowhere(outcome, model, field)}"
-            if sample := _sample(outcome, model, field, missing):
-                yield findings.null_conflict(model, field.name, replace(sample, keys=()))
-        if condition := field.db_check(engine.connection):
-            refused = f"FROM {engine.staged(model)} AS referring WHERE NOT ({condition})"
-            if sample := _sample(outcome, model, field, refused):
-                name = engine.connection.display_name
-                yield findings.value_out_of_range(
-                    model, field.name, sample, engine=name, why=f"the column must hold {condition}"
-                )
+    if not field.null or field.primary_key:
+        yield _Rule(
+            condition=f"referring.{engine.column(field)} IS NULL"
+            f" AND {_is_told_nowhere(outcome, model, field)}",
+            field=field,
+            finding=lambda sample: findings.null_conflict(
+                model, field.name, replace(sample, keys=())
+            ),
+        )
+    if condition := field.db_check(engine.connection):
+        yield _Rule(
+            condition=f"NOT ({condition})",
+            field=field,
+            finding=lambda sample: findings.value_out_of_range(
+                model,
+                field.name,
+                sample,
+                engine=engine.connection.display_name,
+                why=f"the column must hold {condition}",
+            ),
+        )
+
+
+def _broken(outcome: Outcome, table: str, rules: Sequence[_Rule]) -> Iterator[tuple[_Rule, str]]:
+    """The rules that rows break, and those rows: one reading of the table for all of them."""
+    for some in batches(rules, RULES_AT_ONCE):
+        counts = ", ".join(f"count(CASE WHEN {rule.condition} THEN 1 END)" for rule in some)
+        (found,) = outcome.engine.query(f"SELECT {counts} FROM {table} AS referring")
+        for rule, count in zip(some, found, strict=True):
+            if count:
+                yield rule, f"FROM {table} AS referring WHERE {rule.condition}"
 
 
 def _is_told_nowhere(outcome: Outcome, model: type[Model], field: AnyField) -> str:
