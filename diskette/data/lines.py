@@ -31,10 +31,9 @@ _MEMBER_NAME = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
 _MEMBER_END = re.compile(r"\s*([,}])")
 _OBJECT_START = re.compile(r"\s*\{\s*")
 _FIELDS = '"fields":{'
-_INEXACT = re.compile(r"\d(?:[.eE]|\d{15})|-0|\\u")
-"""What orjson would read as a float, round, or refuse: exact numbers need the slow reading."""
+_FRACTION = re.compile(r"(-?)(\d+)\.(\d+)", re.ASCII).fullmatch
 _PLAIN_DIGITS = 15
-"""Integers up to so many digits are canonical as they are; `_INEXACT` finds the longer ones."""
+"""Integers up to so many digits are canonical as they are."""
 
 
 quote: Callable[[str], str] = encode_basestring
@@ -50,11 +49,7 @@ class JSONText(str):
     __slots__ = ()
 
 
-def _text_of_number(text: str) -> str:
-    return text
-
-
-_skim = json.JSONDecoder(parse_float=_text_of_number, parse_int=_text_of_number).raw_decode
+_skim = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 """Finds where a value ends, whatever its numbers."""
 
 
@@ -97,10 +92,9 @@ def canonical_json(text: str) -> str:
     An engine may spell 100 as 100.0 or 1e2, order keys by length, escape letters or not.
     Raises ValueError where the text is no JSON.
     """
-    parse = _with_fragments if _INEXACT.search(text) else orjson.loads
     try:
-        return orjson.dumps(parse(text), option=orjson.OPT_SORT_KEYS).decode()
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return orjson.dumps(_with_fragments(text), option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONEncodeError:
         return _spelled(_with_numbers(text))  # half a surrogate pair, or nested very deep
 
 
@@ -127,6 +121,9 @@ def _spelled(tree: JSON) -> str:
 
 def _canonical_number(text: str) -> str:
     """Significant digits and exponent, or the plain integer where that is as short as any."""
+    if fraction := _FRACTION(text):
+        minus, whole, parts = fraction.groups()
+        return _shortest(minus, whole + parts, -len(parts))
     try:
         number = Decimal(text)
     except InvalidOperation:  # an exponent beyond all measure
@@ -134,12 +131,15 @@ def _canonical_number(text: str) -> str:
     if not number.is_finite():
         return text
     sign, digits, exponent = number.as_tuple()
-    significant = "".join(map(str, digits)).lstrip("0")
+    return _shortest("-" if sign else "", "".join(map(str, digits)), int(exponent))
+
+
+def _shortest(minus: str, digits: str, exponent: int) -> str:
+    significant = digits.lstrip("0")
     stripped = significant.rstrip("0")
     if not stripped:
         return "0"
-    power = int(exponent) + len(significant) - len(stripped)
-    minus = "-" if sign else ""
+    power = exponent + len(significant) - len(stripped)
     if power >= 0 and len(stripped) + power <= _PLAIN_DIGITS:
         return f"{minus}{stripped}{'0' * power}"
     return f"{minus}{stripped}e{power}"
@@ -161,11 +161,16 @@ def _fragment(text: str) -> orjson.Fragment:
     return orjson.Fragment(_canonical_number(text))
 
 
-def _parser(number: Callable[[str], Any]) -> Callable[[str], JSON]:
-    return json.JSONDecoder(parse_float=number, parse_int=number, parse_constant=_refuse).decode
+def _integer(text: str) -> int | orjson.Fragment:
+    return int(text) if len(text) <= _PLAIN_DIGITS else _fragment(text)
 
 
-_with_fragments, _with_numbers = _parser(_fragment), _parser(_Number)
+def _parser(fraction: Callable[[str], Any], integer: Callable[[str], Any]) -> Callable[[str], JSON]:
+    return json.JSONDecoder(parse_float=fraction, parse_int=integer, parse_constant=_refuse).decode
+
+
+_with_fragments = _parser(_fragment, _integer)
+_with_numbers = _parser(_Number, _Number)
 
 Tree = dict[str, JSON]
 Spans = dict[str, tuple[int, int]]
