@@ -144,7 +144,8 @@ class InsufficientSpace(DisketteError):
             size = humanize.naturalsize(self.needed)
             needs = f"The run needs {size} in {self.directory}{why}, {free}"
         else:
-            needs = f"{self.directory} is full{why}: {free}"
+            # What had filled it may be gone by now; nothing is known of a server's disk.
+            needs = f"{self.directory} filled up{why}{f': {free} now' if self.free else ''}"
         return f"{needs}. Make room there or choose another directory."
 
 

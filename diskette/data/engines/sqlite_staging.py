@@ -16,10 +16,12 @@ from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import DecimalField, Model
 
 from diskette import conf
+from diskette.core.exceptions import InsufficientSpace
+from diskette.core.space import free
 from diskette.data import tables
 from diskette.data.engines.plain_writing import (
     clock,
@@ -241,12 +243,23 @@ class SQLiteStaging(EngineStaging):
         mode, connection.transaction_mode = connection.transaction_mode, "IMMEDIATE"  # type: ignore[attr-defined]
         connection.disable_constraint_checking()
         try:
-            with transaction.atomic(using=self.database):
+            with self._live_disk_named(), transaction.atomic(using=self.database):
                 before = set(self._violations(models))
                 yield lambda: self._prove(models, before)
         finally:
             connection.transaction_mode = mode  # type: ignore[attr-defined]
             connection.enable_constraint_checking()
+
+    @contextmanager
+    def _live_disk_named(self) -> Iterator[None]:
+        """The staging is only read now: it is the live file, or its journal, that cannot grow."""
+        try:
+            yield
+        except OperationalError as error:
+            if not self.full_disk(error):
+                raise
+            disk = Path(self.connection.settings_dict["NAME"]).absolute().parent
+            raise InsufficientSpace(str(disk), 0, free(disk), str(error)) from error
 
     def _violations(self, models: Sequence[type[Model]]) -> Iterator[Violation]:
         """Broken references of any table, known to Django or not, that has some into these."""
