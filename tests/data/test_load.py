@@ -61,6 +61,24 @@ def _change(target: str, *, full: bool, same: bool) -> None:
         clear(target)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_project_in_debug_mode_is_dumped_and_loaded_as_any(
+    request, databases, settings, tmp_path, engine
+):
+    """Django's cursors are others then: they note every statement, and take less."""
+    if engine == MARIADB:
+        request.getfixturevalue("mariadb")
+    settings.DISKETTE_DATABASE = engine
+    settings.DEBUG = True
+    samples.fill(engine)
+    models = all_models(engine)
+    before = snapshot(engine, models)
+
+    assert errors(Loading(Archive(tmp_path).dump(engine, models), engine).load()) == []
+
+    assert snapshot(engine, models) == before
+
+
 def test_what_is_not_in_the_archive_is_gone_afterwards(tmp_path, using):
     archive = Archive(tmp_path).write(library.Mark, {"pk": 2})
     library.Mark.objects.using(using).create(pk=1)

@@ -147,7 +147,8 @@ class PostgreSQLReading(Reading):
         copy = f"COPY ({statement}) TO STDOUT (NULL '{self.null}')"
         with (
             self.connection.cursor() as cursor,
-            cursor.copy(copy, parameters) as copying,
+            # psycopg's own: Django's, in debug mode, takes no parameters.
+            cursor.cursor.copy(copy, parameters) as copying,
             alone(self.connection),
         ):
             yield from map(_rows, gathered(copying, len))
