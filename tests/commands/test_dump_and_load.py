@@ -144,6 +144,15 @@ def test_list_and_inspect_show_the_archive(project, archive):
     assert manifest["label"] == "tests"
 
 
+def test_one_file_is_not_one_files(project):
+    (project.media / "a.txt").unlink()
+    assert "media/: 1 file, 1 Byte" in run("diskette_dump", "--check").out.splitlines()
+    archive = run("diskette_dump").last_line
+    assert run("diskette_list").out.rstrip().endswith("3 rows, 1 file")
+    assert "media/  1 file, 1 Byte" in run("diskette_inspect", "latest").out.splitlines()
+    assert "3 rows, 1 file)" in run("diskette_load", archive).err
+
+
 def test_status_lists_and_shows_runs(project, archive):
     (made,) = Run.objects.all()
     assert str(made.pk) in run("diskette_status").out

@@ -10,7 +10,7 @@ import humanize
 
 from diskette.core.report import Finding
 from diskette.management.base import DisketteCommand
-from diskette.management.console import finding_lines
+from diskette.management.console import finding_lines, stat_words
 from diskette.runs import check_dump, start_dump
 
 
@@ -59,11 +59,12 @@ class Command(DisketteCommand):
 
 def _lines(shape: dict[str, Any]) -> Iterator[str]:
     for each in shape["definitions"]:
-        rows, size = humanize.intcomma(each["rows"]), humanize.naturalsize(each["bytes"])
-        yield f"{each['name']}: {len(each['models'])} models, about {rows} rows, {size} on disk"
+        counts = {"models": len(each["models"]), "rows": each["rows"], "bytes": each["bytes"]}
+        models, rows, size = stat_words(counts)
+        yield f"{each['name']}: {models}, about {rows}, {size} on disk"
     for each in shape["storages"]:
-        files, size = humanize.intcomma(each["files"]), humanize.naturalsize(each["bytes"])
-        yield f"{each['name']}/: {files} files, {size}"
+        holds = stat_words({"files": each["files"], "bytes": each["bytes"]})
+        yield f"{each['name']}/: {', '.join(holds)}"
     for each in shape["needs"]:
         size = humanize.naturalsize(each["bytes"])
         yield f"needs {size} in {each['directory']} for {each['why']}"

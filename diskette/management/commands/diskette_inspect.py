@@ -15,7 +15,7 @@ from diskette.core.archive import ArchiveReader
 from diskette.core.exceptions import UsageError
 from diskette.core.manifest import Manifest
 from diskette.management.base import DisketteCommand
-from diskette.management.console import finding_lines
+from diskette.management.console import finding_lines, stat_words
 
 
 class Command(DisketteCommand):
@@ -54,7 +54,7 @@ def _lines(path: Path, manifest: Manifest) -> Iterator[str]:
             size = humanize.naturalsize(entry.member.bytes)
             yield f"  {entry.model:<40} {humanize.intcomma(entry.rows):>12} rows  {size}"
     for storage in manifest.storages:
-        size = humanize.naturalsize(storage.raw_bytes)
-        yield f"{storage.name}/  {humanize.intcomma(storage.files)} files, {size}"
+        holds = stat_words({"files": storage.files, "bytes": storage.raw_bytes})
+        yield f"{storage.name}/  {', '.join(holds)}"
     for finding in manifest.findings:
         yield from finding_lines(finding)

@@ -13,6 +13,7 @@ from diskette.core import catalog
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.report import JSON
 from diskette.management.base import DisketteCommand
+from diskette.management.console import stat_words
 
 
 class Command(DisketteCommand):
@@ -58,5 +59,5 @@ def _line(info: ArchiveInfo) -> str:
     size = humanize.naturalsize(info.size)
     if (manifest := info.manifest) is None:
         return f"{info.path.name}  {size}  unreadable: {info.error}"
-    rows, files = humanize.intcomma(manifest.rows), humanize.intcomma(manifest.files)
-    return f"{info.path.name}  {size}  {rows} rows, {files} files"
+    holds = ", ".join(stat_words({"rows": manifest.rows, "files": manifest.files}))
+    return f"{info.path.name}  {size}  {holds}"

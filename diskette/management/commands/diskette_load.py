@@ -12,6 +12,7 @@ from diskette import fetch
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
 from diskette.management.base import FAILED, DisketteCommand
+from diskette.management.console import stat_words
 from diskette.runs import start_load
 
 
@@ -92,6 +93,6 @@ def _size(info: ArchiveInfo) -> str:
     manifest = info.manifest
     if manifest is None:
         return humanize.naturalsize(info.size)
-    rows, files = humanize.intcomma(manifest.rows), humanize.intcomma(manifest.files)
+    holds = ", ".join(stat_words({"rows": manifest.rows, "files": manifest.files}))
     made = humanize.naturaltime(manifest.instant)
-    return f"{manifest.label}, made {made}: {rows} rows, {files} files"
+    return f"{manifest.label}, made {made}: {holds}"
