@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from argparse import ArgumentParser
@@ -47,6 +48,10 @@ class DisketteCommand(BaseCommand):
         """Run the command; translate what Diskette raises, and say it in the wanted format."""
         try:
             return super().execute(*args, **options)
+        except BrokenPipeError:
+            # Whoever reads has read enough, as `head` does. Python would complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(FAILED)
         except (CommandError, DisketteError, DatabaseError, InterfaceError, OSError) as error:
             refusal = _refusal(error)
             if options.get("format") == "json":

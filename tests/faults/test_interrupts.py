@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a command: it ends, says so, and leaves nothing behind."""
+"""Ctrl-C in the middle of a command, or a reader that has read enough: it ends in order."""
 
 from __future__ import annotations
 
@@ -91,3 +91,20 @@ def test_a_load_that_is_interrupted_changes_nothing(site, step):
     assert left_over(site) == []
     assert site.manage("sample_picture") == before
     assert archive.exists()
+
+
+def test_a_reader_that_has_read_enough_is_no_fault(site):
+    site.manage("diskette_dump", "--no-storages")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "diskette_status", "latest"],
+        cwd=ROOT,
+        env=site.environment,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
