@@ -81,7 +81,7 @@ def archive_name(
     }
     pattern = DEFAULT_PATTERN if pattern is None else pattern
     stem = _COMPRESSED_ENDINGS.sub("", pattern).removesuffix(SUFFIX)
-    return _checked(_filled(stem, values, pattern) + SUFFIX, pattern)
+    return _checked(_filled(stem, values, pattern) + SUFFIX)
 
 
 def candidates(name: str) -> Iterator[str]:
@@ -112,13 +112,13 @@ def _filled(stem: str, values: dict[str, str], pattern: str) -> str:
     if unknown:
         known = ", ".join(f"{{{each}}}" for each in PLACEHOLDERS)
         raise ConfigurationError(
-            f"DISKETTE_DUMP_FILENAME {pattern!r}: {{{unknown[0]}}} is no part of an archive's "
-            f"name. Use {known}."
+            f"DISKETTE_DUMP_FILENAME or --filename {pattern!r}: {{{unknown[0]}}} is no part of an "
+            f"archive's name. Use {known}."
         )
     return re.sub(r"\{([^{}]*)\}", lambda found: values[found[1]], stem)
 
 
-def _checked(name: str, pattern: str) -> str:
+def _checked(name: str) -> str:
     problem = ""
     if "/" in name or "\0" in name:
         problem = "a name holds no directory; set DISKETTE_DUMP_PATH for that"
@@ -127,5 +127,8 @@ def _checked(name: str, pattern: str) -> str:
     elif len(name.encode(errors="surrogateescape")) > LONGEST_NAME:
         problem = f"it makes a name of more than {LONGEST_NAME} bytes"
     if problem:
-        raise ConfigurationError(f"DISKETTE_DUMP_FILENAME {pattern!r}: {problem}.")
+        raise ConfigurationError(
+            f"An archive cannot be named {name!r}: {problem}. DISKETTE_DUMP_FILENAME and "
+            "DISKETTE_LABEL make its name, or --filename and --label."
+        )
     return name

@@ -72,14 +72,9 @@ def plan_of(options: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
             "Nothing is defined to be dumped: DISKETTE_APPS and DISKETTE_STORAGES are empty. "
             "Remove DISKETTE_APPS to have every installed application dumped, or define some."
         )
+    _require_directory(Path(options["destination"]))
     _refuse_inside(Path(options["destination"]))
-    naming.archive_name(
-        label=str(options["label"]),
-        instant=datetime.now(UTC),
-        data=bool(definitions),
-        storages=bool(trees),
-        pattern=_pattern(options),
-    )
+    _require_name(options, data=bool(definitions), storages=bool(trees))
     names, led = [each.name for each in definitions], _leaders(definitions)
     return plan.dump_plan(names, (tree.name for tree in trees), led=led)
 
@@ -358,6 +353,25 @@ def partials(run: Run) -> list[Path]:
     if run.kind != plan.Kind.DUMP or "destination" not in run.options:
         return []
     return sorted(Path(run.options["destination"]).glob(f".{run.pk}.*.partial"))
+
+
+def _require_directory(destination: Path) -> None:
+    for place in (destination, *destination.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(
+                f"{destination} cannot hold archives: {place} is a file. Choose a directory, "
+                "which is made if it does not exist."
+            )
+
+
+def _require_name(options: Mapping[str, JSON], *, data: bool, storages: bool) -> None:
+    label, now, pattern = str(options["label"]), datetime.now(UTC), _pattern(options)
+    try:
+        naming.archive_name(label=label, instant=now, data=data, storages=storages, pattern=pattern)
+    except ConfigurationError as error:
+        if options["filename"] or label != conf.label():
+            raise UsageError(str(error)) from error
+        raise
 
 
 def _refuse_inside(destination: Path) -> None:

@@ -204,6 +204,24 @@ def test_a_destination_in_a_storage_is_wrong_usage(project):
     assert not (project.media / "backups").exists()
 
 
+@pytest.mark.parametrize("beneath", [".", "backups"])
+def test_a_destination_that_is_a_file_is_wrong_usage(project, beneath):
+    file = project.base / "notes.txt"
+    file.write_text("notes")
+    done = run("diskette_dump", "--destination", str(file / beneath))
+    assert done.code == 2
+    assert f"{file} is a file. Choose a directory" in done.err
+    assert file.read_text() == "notes"
+
+
+@pytest.mark.parametrize("words", [("--filename", "../x.tar"), ("--label", "../x")])
+def test_an_archive_named_as_a_path_is_wrong_usage(project, words):
+    done = run("diskette_dump", *words)
+    assert done.code == 2
+    assert "cannot be named '../x" in done.err
+    assert f"{words[0]}" in done.err
+
+
 def test_an_archive_in_a_storage_that_it_would_replace_is_refused_and_kept(project, archive):
     inside = archive.rename(project.media / "upload.tar")
     User.objects.update(first_name="changed")
