@@ -182,10 +182,12 @@ def _parse(raw: bytes, archive: str) -> dict[str, JSON]:
     try:
         shape = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise ForeignArchive(archive, f"its manifest is not JSON ({error}).") from error
+        raise ForeignArchive(
+            archive, f"its manifest is not JSON ({error}). Fetch it again."
+        ) from error
     found = shape.get("format") if isinstance(shape, dict) else None
     if not isinstance(found, int):
-        raise ForeignArchive(archive, "its manifest is not one of Diskette's.")
+        raise ForeignArchive(archive, "its manifest is not one of Diskette's. Use another archive.")
     if found > FORMAT:
         why = (
             f"made in format {found}; this Diskette reads up to {FORMAT}. "
