@@ -23,7 +23,6 @@ import humanize
 
 from diskette.core.checksum import (
     CHUNK_BYTES,
-    BackgroundTally,
     Digest,
     Sink,
     Source,
@@ -44,6 +43,7 @@ from diskette.core.exceptions import (
 from diskette.core.files import PRIVATE_DIRECTORY, printable, private_file, sync_directory
 from diskette.core.manifest import MANIFEST_NAME, Manifest, MemberEntry
 from diskette.core.naming import candidates
+from diskette.core.relay import Relay
 from diskette.core.report import Finding, Severity
 from diskette.core.space import disk_errors_named, named
 from diskette.core.tar import BLOCK_BYTES, END, Header, Kind, TarReader, padding
@@ -73,19 +73,23 @@ _FETCH_AGAIN = "Fetch it again or use another one."
 def write_archive(
     target: Path, manifest: Manifest, members: Mapping[str, Path], tick: Tick = uncounted
 ) -> None:
-    """Join the members, in the manifest's order, into one private file, synced to the disk.
+    """Join the members, in the manifest's order, into one private file.
 
     `members` has the file of each name. Their digests are not looked at: `ArchiveReader.verify`
-    has to, for it sees what the disk kept. Nothing is left of it when this raises: MemberMissing
-    or ForeignArchive for a part that is not of the size promised, InsufficientSpace,
-    StorageError.
+    has to, for it sees what became of them. Nor is the file synced to the disk (`sync_file`),
+    which takes no time of its own beside that. Nothing is left of it when this raises:
+    MemberMissing or ForeignArchive for a part that is not of the size promised,
+    InsufficientSpace, StorageError.
     """
     raw = manifest.to_bytes()
     if len(raw) > LARGEST_MANIFEST:
         raise ArchiveError(target.name, f"its manifest takes {humanize.naturalsize(len(raw))}.")
     sums, mtime = sums_of(manifest, raw), int(manifest.instant.timestamp())
     needed = len(raw) + len(sums) + sum(2 * BLOCK_BYTES + each.bytes for each in manifest.members)
-    with disk_errors_named(target.parent, needed=needed), private_file(target) as stream:
+    with (
+        disk_errors_named(target.parent, needed=needed),
+        private_file(target, synced=False) as stream,
+    ):
         _write_text(MANIFEST_NAME, raw, mtime, stream)
         for member in manifest.members:
             stream.write(Header(name=member.name, size=member.bytes, mtime=mtime).to_bytes())
@@ -103,7 +107,7 @@ def sums_of(manifest: Manifest, raw: bytes) -> bytes:
 
 
 def publish(partial: Path, final: Path) -> Path:
-    """Give a finished archive its name, or that with -2, -3… where it is taken. Returns its path.
+    """Give a synced archive its name, or that with -2, -3… where it is taken. Returns its path.
 
     Nothing is ever overwritten, and a repetition after a kill finds what the first one did.
     """
@@ -131,8 +135,6 @@ class ArchiveReader:
         except BaseException:
             self._stream.close()
             raise
-        self.digest: Digest | None = None
-        """Of the whole file, once `verify` has read it all."""
 
     def __enter__(self) -> Self:
         return self
@@ -150,17 +152,23 @@ class ArchiveReader:
 
         Ticks the bytes of members. Nothing found means: this archive is whole.
         """
+        return self._verify(_Read(self._stream, self.path), tick)
+
+    def verify_and_digest(self, tick: Tick = uncounted) -> tuple[list[Finding], Digest | None]:
+        """The same, and what the file as a whole holds; nothing of that unless all is well."""
+        with Relay(Tally()) as whole:
+            found = self._verify(_Read(self._stream, self.path, whole), tick)
+            return found, None if found else whole.close()
+
+    def _verify(self, source: Source, tick: Tick) -> list[Finding]:
         self._stream.seek(0)
         checking = _Checking(self.name, self._promised)
-        with BackgroundTally() as whole:
-            reader = TarReader(_Read(self._stream, self.path, whole), self.name)
-            try:
-                for header in reader:
-                    checking.note(header, copy_with_digest(reader, None, tick=tick))
-            except ArchiveError as error:
-                checking.findings.append(_finding(error.code, str(error)))
-            else:
-                self.digest = whole.digest()
+        reader = TarReader(source, self.name)
+        try:
+            for header in reader:
+                checking.note(header, copy_with_digest(reader, None, tick=tick))
+        except ArchiveError as error:
+            checking.findings.append(_finding(error.code, str(error)))
         return checking.done()
 
     def check_structure(self) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 CHUNK_BYTES = 1 << 20
 
@@ -19,6 +18,12 @@ class Sink(Protocol):
     """What bytes are written to."""
 
     def write(self, chunk: bytes, /) -> object: ...
+
+
+class DigestedSink(Sink, Protocol):
+    """One that, once all is written, knows what it took."""
+
+    def close(self) -> Digest: ...
 
 
 class Source(Protocol):
@@ -51,34 +56,8 @@ class Tally:
         self._sha256.update(chunk)
         self.bytes += len(chunk)
 
-    def digest(self) -> Digest:
+    def close(self) -> Digest:
         return Digest(hex=self._sha256.hexdigest(), size=self.bytes)
-
-
-class BackgroundTally:
-    """A tally whose digesting another processor does, while the caller goes on."""
-
-    def __init__(self) -> None:
-        self._tally = Tally()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="diskette-digest")
-        self._last: Future[None] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown()
-
-    def write(self, chunk: bytes, /) -> None:
-        """At most one chunk waits."""
-        if self._last is not None:
-            self._last.result()
-        self._last = self._thread.submit(self._tally.write, chunk)
-
-    def digest(self) -> Digest:
-        if self._last is not None:
-            self._last.result()
-        return self._tally.digest()
 
 
 def copy_with_digest(
@@ -94,7 +73,7 @@ def copy_with_digest(
         tally.write(chunk)
         left = None if left is None else left - len(chunk)
         tick(len(chunk))
-    return tally.digest()
+    return tally.close()
 
 
 def uncounted(_: int, /) -> None:

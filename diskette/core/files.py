@@ -40,6 +40,15 @@ def private_file(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
         raise
 
 
+def sync_file(path: Path) -> None:
+    """Make what a file holds survive a power cut."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def sync_directory(path: Path) -> None:
     """Make names that came or went in a directory survive a power cut."""
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

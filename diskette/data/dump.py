@@ -18,7 +18,8 @@ from django.db import OperationalError, ProgrammingError
 from django.db.models import Model
 
 from diskette.core.exceptions import ConfigurationError
-from diskette.core.frames import OneFrame, Relay
+from diskette.core.frames import OneFrame
+from diskette.core.relay import Relay
 from diskette.core.report import Finding, Severity
 from diskette.data import lines
 from diskette.data.codec import codec

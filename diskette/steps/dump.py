@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from django.utils import timezone
 from diskette import conf, registry, storages
 from diskette.core import archive, catalog, naming, plan, retention
 from diskette.core.exceptions import ConfigurationError, FindingsError, UsageError
+from diskette.core.files import sync_file
 from diskette.core.manifest import (
     FORMAT,
     DefinitionEntry,
@@ -81,10 +83,12 @@ def plan_of(options: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
 
 def check_space(context: Context) -> StepReport:
     """Refuse before work what would fill a disk in the middle of it."""
-    needs = _needs(context.options, context.workspace.path)
+    sizes = {tree.name: storages.measure(tree).bytes for tree in _storages(context.options)}
+    needs = _needs(context.options, context.workspace.path, sum(sizes.values()))
     require(needs)
     findings = _resolution(context.options).findings
-    return StepReport(stats={"needed_bytes": sum(each.bytes for each in needs)}, findings=findings)
+    needed = sum(each.bytes for each in needs)
+    return StepReport(stats={"needed_bytes": needed}, findings=findings, output={"storages": sizes})
 
 
 def open_snapshot(context: Context) -> StepReport:
@@ -196,7 +200,7 @@ def collect_storage(context: Context) -> StepReport:
     directory = context.workspace.path / f"storage.{context.step.id}.{context.step.token}"
     directory.mkdir(exist_ok=True)
     tree, index = directory / "tree.tar.zst", directory / "index.jsonl.zst"
-    context.expect(storages.measure(storage).bytes, "bytes")
+    context.expect(context.output("check_space")["storages"][storage.name], "bytes")
     part = storages.collect(storage, tree, index, tick=context.tick)
     return StepReport(
         stats={"files": part.files, "raw_bytes": part.raw_bytes, "bytes": part.tree.bytes},
@@ -233,11 +237,14 @@ def assemble_archive(context: Context) -> StepReport:
 
 
 def verify_archive(context: Context) -> StepReport:
-    """Read the archive back, every byte, before anybody may rely on it."""
+    """Read the archive back, every byte, before anybody may rely on it, while it is synced."""
     path = Path(context.output("assemble_archive")["path"])
     context.expect(path.stat().st_size, "bytes")
-    with archive.ArchiveReader(path) as reader:
-        broken, digest = reader.verify(context.tick), reader.digest
+    with archive.ArchiveReader(path) as reader, ThreadPoolExecutor(1) as disk:
+        syncing = disk.submit(sync_file, path)
+        broken, digest = reader.verify_and_digest(context.tick)
+        with disk_errors_named(path.parent):
+            syncing.result()
     if broken or digest is None:
         raise FindingsError(broken)
     return StepReport(
@@ -319,7 +326,7 @@ def preview(options: Mapping[str, JSON]) -> dict[str, JSON]:
     resolution, trees = _resolution(options), _storages(options)
     sizes = [(each, data.estimate(each.models, each.database)) for each in resolution.definitions]
     measured = [(tree, storages.measure(tree)) for tree in trees]
-    needs = _needs(options, conf.workspace_root())
+    needs = _needs(options, conf.workspace_root(), sum(size.bytes for _, size in measured))
     return {
         "definitions": [
             {
@@ -404,12 +411,14 @@ def _pattern(options: Mapping[str, JSON]) -> str | None:
     return options["filename"] or conf.filename_pattern()
 
 
-def _needs(options: Mapping[str, JSON], workspace: Path) -> list[Need]:
-    """Room for the copy of an SQLite database, the parts, and the archive made of them."""
+def _needs(options: Mapping[str, JSON], workspace: Path, files: int) -> list[Need]:
+    """Room for the copy of an SQLite database, the parts, and the archive made of them.
+
+    `files` is how many bytes all storages hold.
+    """
     definitions = _resolution(options).definitions
     sizes = [data.estimate(each.models, each.database) for each in definitions]
     rows = int(sum(s.bytes for size in sizes for s in size.values()) * COMPRESSED_SHARE)
-    files = sum(storages.measure(each).bytes for each in _storages(options))
     copies = sum(snapshots.room_needed(alias) for alias in _aliases(options))
     return [
         Need(directory=workspace, bytes=copies + rows + files, why="the parts"),

@@ -19,8 +19,9 @@ import humanize
 
 from diskette.core.checksum import CHUNK_BYTES, Digest, Tally, Tick
 from diskette.core.files import printable, private_file
-from diskette.core.frames import FrameWriter, Relay
+from diskette.core.frames import FrameWriter
 from diskette.core.manifest import MemberEntry, storage_member
+from diskette.core.relay import Relay
 from diskette.core.report import Finding, Severity
 from diskette.core.space import named
 from diskette.core.tar import END, padding
@@ -83,9 +84,11 @@ def collect(storage: Storage, tree: Path, index: Path, *, tick: Tick) -> Storage
         with (
             private_file(tree, synced=False) as tree_file,
             private_file(index, synced=False) as index_file,
-            Relay(FrameWriter(tree_file)) as relay,
+            # One thread squeezes, another one digests and writes, while the next files are read.
+            Relay(Tally(tree_file)) as squeezed,
+            Relay(FrameWriter(squeezed)) as frames,
         ):
-            return collector.run(relay, FrameWriter(index_file))
+            return collector.run(frames, FrameWriter(Tally(index_file)))
     except OSError as error:
         raise named(error, tree.parent, needed=collector.raw_bytes) from error
 
@@ -197,11 +200,13 @@ class _Collector:
         while chunk:
             tally.write(chunk)
             self._tick(len(chunk))
-            try:
-                chunk = os.read(source, min(CHUNK_BYTES, size - tally.bytes))
-            except OSError as error:
-                chunk, broken = b"", error
-        return tally.digest(), broken
+            chunk = b""
+            if left := size - tally.bytes:
+                try:
+                    chunk = os.read(source, min(CHUNK_BYTES, left))
+                except OSError as error:
+                    broken = error
+        return tally.close(), broken
 
     def _fill(self, size: int) -> None:
         """Keep the promise of a header whose file shrank."""

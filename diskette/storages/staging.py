@@ -16,12 +16,12 @@ import os
 import pwd
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
-from diskette.core.checksum import Source, Tick, copy_with_digest
+from diskette.core.checksum import CHUNK_BYTES, Source, Tally, Tick
 from diskette.core.exceptions import (
     ArchiveError,
     ChecksumMismatch,
@@ -37,6 +37,7 @@ from diskette.core.files import (
 )
 from diskette.core.frames import FrameReader, frames_of
 from diskette.core.manifest import StorageEntry
+from diskette.core.relay import Aside
 from diskette.core.space import disk_errors_named
 from diskette.core.tar import Header, TarReader
 from diskette.storages.index import DEEPEST, LONGEST_LINE, ROOT, Entry, Kind, leaves
@@ -89,15 +90,15 @@ def _unpack(
     with (
         frames_of(tree, archive=entry.tree.name, name="its tree") as frames,
         frames_of(index, archive=entry.index.name, name="its list") as lines,
+        ExitStack() as opened,
+        Aside() as writing,
     ):
         reader = TarReader(frames, entry.tree.name)
-        unpacker = _Unpacker(entry, reader, place, tick)
-        try:
-            for listed in _listed(entry, reader, lines):
-                unpacker.take(listed)
-            unpacker.finish()
-        finally:
-            unpacker.close()
+        unpacker = _Unpacker(entry, reader, place, tick, writing)
+        opened.callback(unpacker.close)
+        for listed in _listed(entry, reader, lines):
+            unpacker.take(listed)
+        unpacker.finish()
 
 
 def _listed(entry: StorageEntry, reader: TarReader, lines: FrameReader) -> Iterator[Entry]:
@@ -151,9 +152,16 @@ class _Level:
 
 
 class _Unpacker:
-    def __init__(self, entry: StorageEntry, reader: TarReader, place: Place, tick: Tick) -> None:
+    """Makes names where they belong; what is in files is checked and written aside."""
+
+    def __init__(
+        self, entry: StorageEntry, reader: TarReader, place: Place, tick: Tick, writing: Aside
+    ) -> None:
         self._entry, self._reader, self._place, self._tick = entry, reader, place, tick
+        self._writing = writing
         self._levels: list[_Level] = []
+        self._unfinished: set[int] = set()
+        """Open files that wait for their content."""
         self._files = self._bytes = 0
         self._is_root = os.geteuid() == 0
 
@@ -171,7 +179,8 @@ class _Unpacker:
         self._tick(0)
 
     def finish(self) -> None:
-        """Close what is open, and compare with the manifest."""
+        """Wait for the files, close what is open, and compare with the manifest."""
+        self._writing.finish()
         if not self._levels:
             raise ForeignArchive(self._entry.tree.name, "it is empty. Do not load it.")
         while self._levels:
@@ -184,8 +193,8 @@ class _Unpacker:
             raise ForeignArchive(self._entry.tree.name, why)
 
     def close(self) -> None:
-        for level in self._levels:
-            os.close(level.directory)
+        for opened in (*self._unfinished, *(level.directory for level in self._levels)):
+            os.close(opened)
 
     def _count(self, entry: Entry) -> None:
         self._files += entry.kind != Kind.DIRECTORY
@@ -237,13 +246,23 @@ class _Unpacker:
             self._make_hard_link(entry, name, directory)
 
     def _make_file(self, entry: Entry, name: str, directory: int) -> None:
-        with os.fdopen(os.open(name, _NEW_FILE, 0o600, dir_fd=directory), "wb") as stream:
-            found = copy_with_digest(self._reader, stream, tick=self._tick, at_most=entry.size)
-            if found.hex != entry.sha256:
-                path = printable(entry.path)
-                raise ChecksumMismatch(self._entry.tree.name, path, entry.sha256, found.hex)
-            stream.flush()
-            self._describe(stream.fileno(), entry, _FILE_MODES)
+        opened = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+        self._unfinished.add(opened)
+        tally, left = Tally(_Opened(opened)), entry.size
+        while left:
+            chunk = self._reader.read(min(CHUNK_BYTES, left))
+            left -= len(chunk)
+            self._writing.do(partial(tally.write, chunk), weight=len(chunk))
+            self._tick(len(chunk))
+        self._writing.do(partial(self._finish_file, entry, opened, tally))
+
+    def _finish_file(self, entry: Entry, opened: int, tally: Tally) -> None:
+        if (found := tally.close().hex) != entry.sha256:
+            path = printable(entry.path)
+            raise ChecksumMismatch(self._entry.tree.name, path, entry.sha256, found)
+        self._describe(opened, entry, _FILE_MODES)
+        self._unfinished.discard(opened)
+        os.close(opened)
 
     def _make_link(self, entry: Entry, name: str, directory: int) -> None:
         if leaves(entry.path, entry.target):
@@ -293,6 +312,18 @@ class _Unpacker:
 
     def _unsafe(self, path: str, why: str) -> UnsafeMember:
         return UnsafeMember(self._entry.tree.name, printable(path), why)
+
+
+class _Opened:
+    """A sink that is an open file's descriptor."""
+
+    def __init__(self, opened: int) -> None:
+        self._opened = opened
+
+    def write(self, chunk: bytes, /) -> None:
+        left = memoryview(chunk)
+        while left:
+            left = left[os.write(self._opened, left) :]
 
 
 @contextmanager

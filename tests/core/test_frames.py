@@ -11,8 +11,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diskette.core.checksum import Tally
 from diskette.core.exceptions import ArchiveError, Stopped
-from diskette.core.frames import FrameReader, FrameWriter, Relay
+from diskette.core.frames import FrameReader, FrameWriter
+from diskette.core.relay import Relay
 from tests import servers
 
 DENSE = os.urandom(300_000)
@@ -21,7 +23,7 @@ PLAIN = b"the same words again and again " * 10_000
 
 def written(*chunks: bytes) -> bytes:
     stream = io.BytesIO()
-    writer = FrameWriter(stream)
+    writer = FrameWriter(Tally(stream))
     for chunk in chunks:
         writer.write(chunk)
     digest = writer.close()
@@ -98,7 +100,7 @@ def test_a_last_line_that_is_cut_off_is_refused():
 
 
 def relayed(target, *chunks: bytes) -> None:
-    with Relay(FrameWriter(target)) as relay:
+    with Relay(FrameWriter(Tally(target))) as relay:
         for chunk in chunks:
             relay.write(chunk)
         relay.close()
@@ -124,7 +126,7 @@ def test_a_disk_that_is_full_while_a_thread_writes_is_told_to_the_caller(small_d
 def test_no_thread_is_left_when_the_caller_stops():
     before = threading.active_count()
 
-    with pytest.raises(Stopped), Relay(FrameWriter(io.BytesIO())) as relay:
+    with pytest.raises(Stopped), Relay(FrameWriter(Tally(io.BytesIO()))) as relay:
         relay.write(PLAIN)
         raise Stopped
 

@@ -8,6 +8,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+from diskette.core.checksum import Tally
 from diskette.core.frames import FrameWriter
 from diskette.core.manifest import MemberEntry, StorageEntry
 from diskette.core.tar import END, padding
@@ -132,7 +133,7 @@ def handmade(
 
 def written(path: Path, raw: bytes) -> MemberEntry:
     with path.open("wb") as stream:
-        frames = FrameWriter(stream)
+        frames = FrameWriter(Tally(stream))
         frames.write(raw)
         digest = frames.close()
     return MemberEntry(name=f"storages/media.{path.name}.zst", bytes=digest.size, sha256=digest.hex)
