@@ -43,7 +43,7 @@ from diskette.core.exceptions import (
 from diskette.core.files import PRIVATE_DIRECTORY, printable, private_file, sync_directory
 from diskette.core.manifest import MANIFEST_NAME, Manifest, MemberEntry
 from diskette.core.naming import candidates
-from diskette.core.relay import Relay
+from diskette.core.relay import Aside
 from diskette.core.report import Finding, Severity
 from diskette.core.space import disk_errors_named, named
 from diskette.core.tar import BLOCK_BYTES, END, Header, Kind, TarReader, padding
@@ -156,20 +156,33 @@ class ArchiveReader:
 
     def verify_and_digest(self, tick: Tick = uncounted) -> tuple[list[Finding], Digest | None]:
         """The same, and what the file as a whole holds; nothing of that unless all is well."""
-        with Relay(Tally()) as whole:
-            found = self._verify(_Read(self._stream, self.path, whole), tick)
-            return found, None if found else whole.close()
+        whole = Tally()
+        found = self._verify(_Read(self._stream, self.path, whole), tick)
+        return found, None if found else whole.close()
 
     def _verify(self, source: Source, tick: Tick) -> list[Finding]:
         self._stream.seek(0)
         checking = _Checking(self.name, self._promised)
+        with Aside() as digesting:
+            broken = self._read_all(source, checking, digesting, tick)
+            digesting.finish()
+        return [*checking.done(), *broken]
+
+    def _read_all(
+        self, source: Source, checking: _Checking, digesting: Aside, tick: Tick
+    ) -> list[Finding]:
+        """What ends the reading, if anything does; what members are is noted aside."""
         reader = TarReader(source, self.name)
         try:
             for header in reader:
-                checking.note(header, copy_with_digest(reader, None, tick=tick))
+                member = Tally()
+                while chunk := reader.read(CHUNK_BYTES):
+                    digesting.do(member.write, chunk, weight=len(chunk))
+                    tick(len(chunk))
+                digesting.do(checking.note, header, member)
         except ArchiveError as error:
-            checking.findings.append(_finding(error.code, str(error)))
-        return checking.done()
+            return [_finding(error.code, str(error))]
+        return []
 
     def check_structure(self) -> None:
         """Raise ArchiveError unless every member is there, whole and safe, by size alone."""
@@ -342,8 +355,8 @@ class _Checking:
         self._seen.add(header.name)
         return ""
 
-    def note(self, header: Header, found: Digest) -> None:
-        problem = self._problem(header, found)
+    def note(self, header: Header, tally: Tally) -> None:
+        problem = self._problem(header, tally.close())
         if problem and len(self.findings) < MOST_FINDINGS:
             self.findings.append(problem)
         elif problem:

@@ -6,17 +6,19 @@ What these do with large pieces of bytes, Python lets several processors do at o
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from queue import Queue
 from threading import Thread
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVarTuple
 
 from diskette.core.checksum import Digest, DigestedSink
 
 BATCH_BYTES = 1 << 20
 _MOST_HANDED_OVER = 3
 _LEAST_WEIGHT = 1 << 15
+
+_Ts = TypeVarTuple("_Ts")
+_Act = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 class Aside:
@@ -28,8 +30,8 @@ class Aside:
     """
 
     def __init__(self) -> None:
-        self._queue: Queue[list[Callable[[], object]] | None] = Queue(_MOST_HANDED_OVER)
-        self._acts: list[Callable[[], object]] = []
+        self._queue: Queue[list[_Act] | None] = Queue(_MOST_HANDED_OVER)
+        self._acts: list[_Act] = []
         self._weight = 0
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="diskette-aside", daemon=True)
@@ -46,8 +48,8 @@ class Aside:
     ) -> None:
         self._end()
 
-    def do(self, act: Callable[[], object], *, weight: int = 0) -> None:
-        self._acts.append(act)
+    def do(self, act: Callable[[*_Ts], object], *arguments: *_Ts, weight: int = 0) -> None:
+        self._acts.append((act, arguments))
         self._weight += weight + _LEAST_WEIGHT
         if self._weight >= BATCH_BYTES:
             self._hand_over()
@@ -77,8 +79,8 @@ class Aside:
             if self._error is not None:
                 continue  # the caller is told; what it still asks for is of no use
             try:
-                for act in acts:
-                    act()
+                for act, arguments in acts:
+                    act(*arguments)
             except BaseException as error:  # noqa: BLE001 - raised again where it can be handled
                 self._error = error
 
@@ -91,7 +93,7 @@ class Relay(Aside):
         self._target = target
 
     def write(self, chunk: bytes, /) -> None:
-        self.do(partial(self._target.write, chunk), weight=len(chunk))
+        self.do(self._target.write, chunk, weight=len(chunk))
 
     def close(self) -> Digest:
         """Wait until all is written, and tell what the whole file holds."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from struct import Struct
 from typing import Final
 
 from diskette.core.checksum import Source
@@ -31,6 +32,7 @@ _LONG_NAME: Final = "L"
 _LONG_LINK: Final = "K"
 _LARGEST: Final = (1 << 63) - 1
 _NAME_BYTES: Final = 100
+_BLOCK: Final = Struct("100s 8s 8s 8s 12s 12s 8s s 100s 8s 32s 32s 183x")
 _CHECKSUM: Final = slice(148, 156)
 _LARGE: Final = b"\x80"
 _NEGATIVE: Final = b"\xff"
@@ -83,18 +85,16 @@ class Header:
         """One block, after the blocks of a long name or link."""
         name, link = _encoded(self.name), _encoded(self.link)
         blocks = [_long(letter, text) for letter, text in ((_LONG_NAME, name), (_LONG_LINK, link))]
-        block = b"".join(
-            (
-                name[:_NAME_BYTES].ljust(_NAME_BYTES, b"\0"),
-                *(_number(number, 8) for number in (self.mode, self.uid, self.gid)),
-                *(_number(number, 12) for number in (self.size, self.mtime)),
-                b" " * 8,
-                self.kind.encode("latin-1"),
-                link[:_NAME_BYTES].ljust(_NAME_BYTES, b"\0"),
-                _GNU_MAGIC,
-                *(_encoded(word)[:31].ljust(32, b"\0") for word in (self.user, self.group)),
-            )
-        ).ljust(BLOCK_BYTES, b"\0")
+        block = _BLOCK.pack(
+            name,
+            *(_number(number, 8) for number in (self.mode, self.uid, self.gid)),
+            *(_number(number, 12) for number in (self.size, self.mtime)),
+            b" " * 8,
+            self.kind.encode("latin-1"),
+            link,
+            _GNU_MAGIC,
+            *(_encoded(word)[:31] for word in (self.user, self.group)),
+        )
         checksum = b"%06o\0 " % sum(block)
         return b"".join((*blocks, block[: _CHECKSUM.start], checksum, block[_CHECKSUM.stop :]))
 
@@ -140,6 +140,8 @@ class TarReader:
         while header := self._header():
             self._left, self._padding = header.size, -header.size % BLOCK_BYTES
             if header.kind not in (_LONG_NAME, _LONG_LINK):
+                if not long:
+                    return header
                 name, link = long.get(_LONG_NAME, header.name), long.get(_LONG_LINK, header.link)
                 return replace(header, name=name, link=link)
             long[header.kind] = self._long_text(header, long)

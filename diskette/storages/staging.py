@@ -15,10 +15,11 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
+from itertools import cycle
 from pathlib import Path
 
 from diskette.core.checksum import CHUNK_BYTES, Source, Tally, Tick
@@ -90,12 +91,13 @@ def _unpack(
     with (
         frames_of(tree, archive=entry.tree.name, name="its tree") as frames,
         frames_of(index, archive=entry.index.name, name="its list") as lines,
-        ExitStack() as opened,
-        Aside() as writing,
+        ExitStack() as closing,
+        Aside() as one,
+        Aside() as other,
     ):
         reader = TarReader(frames, entry.tree.name)
-        unpacker = _Unpacker(entry, reader, place, tick, writing)
-        opened.callback(unpacker.close)
+        unpacker = _Unpacker(entry, reader, place, tick, (one, other))
+        closing.callback(unpacker.close)
         for listed in _listed(entry, reader, lines):
             unpacker.take(listed)
         unpacker.finish()
@@ -152,13 +154,18 @@ class _Level:
 
 
 class _Unpacker:
-    """Makes names where they belong; what is in files is checked and written aside."""
+    """Makes names where they belong; `writers` take turns to check and write what is in files."""
 
     def __init__(
-        self, entry: StorageEntry, reader: TarReader, place: Place, tick: Tick, writing: Aside
+        self,
+        entry: StorageEntry,
+        reader: TarReader,
+        place: Place,
+        tick: Tick,
+        writers: Sequence[Aside],
     ) -> None:
         self._entry, self._reader, self._place, self._tick = entry, reader, place, tick
-        self._writing = writing
+        self._writers, self._turns = writers, cycle(writers)
         self._levels: list[_Level] = []
         self._unfinished: set[int] = set()
         """Open files that wait for their content."""
@@ -180,7 +187,8 @@ class _Unpacker:
 
     def finish(self) -> None:
         """Wait for the files, close what is open, and compare with the manifest."""
-        self._writing.finish()
+        for writer in self._writers:
+            writer.finish()
         if not self._levels:
             raise ForeignArchive(self._entry.tree.name, "it is empty. Do not load it.")
         while self._levels:
@@ -248,13 +256,13 @@ class _Unpacker:
     def _make_file(self, entry: Entry, name: str, directory: int) -> None:
         opened = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
         self._unfinished.add(opened)
-        tally, left = Tally(_Opened(opened)), entry.size
+        writer, tally, left = next(self._turns), Tally(_Opened(opened)), entry.size
         while left:
             chunk = self._reader.read(min(CHUNK_BYTES, left))
             left -= len(chunk)
-            self._writing.do(partial(tally.write, chunk), weight=len(chunk))
+            writer.do(tally.write, chunk, weight=len(chunk))
             self._tick(len(chunk))
-        self._writing.do(partial(self._finish_file, entry, opened, tally))
+        writer.do(self._finish_file, entry, opened, tally)
 
     def _finish_file(self, entry: Entry, opened: int, tally: Tally) -> None:
         if (found := tally.close().hex) != entry.sha256:
