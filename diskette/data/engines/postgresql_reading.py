@@ -16,10 +16,14 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Model
-from psycopg import DataError, abc
+from psycopg import Copy, DataError, abc
+from psycopg.abc import Buffer
 from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch_many
 from psycopg.postgres import types
-from psycopg.pq import Format
+from psycopg.pq import ExecStatus, Format
+from psycopg.pq.abc import PGresult
 
 from diskette import conf
 from diskette.data import spelling
@@ -151,7 +155,7 @@ class PostgreSQLReading(Reading):
             cursor.cursor.copy(copy, parameters) as copying,
             alone(self.connection),
         ):
-            yield from map(_rows, gathered(copying, len))
+            yield from map(_rows, gathered(_arriving(copying), len))
 
     def _fetched(self, statement: str, parameters: Any) -> Iterator[Page]:
         with self.connection.chunked_cursor() as cursor:
@@ -193,7 +197,27 @@ class PostgreSQLReading(Reading):
         return {column.column: oid for column, oid in zip(self.columns, oids, strict=True)}
 
 
-def _rows(copied: Sequence[bytes]) -> Page:
+def _arriving(copying: Copy) -> Iterator[Buffer]:
+    """COPY's rows. What has arrived is taken at once: the driver's own way waits for each row."""
+    connection = copying.connection
+    while True:
+        size, arrived = connection.pgconn.get_copy_data(1)
+        if size < 0:
+            _require_success(connection.wait(fetch_many(connection.pgconn)))
+        row = copying.read() if size == 0 else arrived
+        if not row:
+            return
+        yield row
+
+
+def _require_success(results: Sequence[PGresult]) -> None:
+    """Raise what kept the server from sending every row."""
+    for result in results:
+        if result.status != ExecStatus.COMMAND_OK:
+            raise error_from_result(result)
+
+
+def _rows(copied: Sequence[Buffer]) -> Page:
     """COPY's text of some rows, taken apart."""
     text = b"".join(copied).decode()
     if "\\" in text:  # pieces are JSON: no other letter was escaped
