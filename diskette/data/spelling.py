@@ -27,6 +27,8 @@ Spell = Callable[[Any], str]
 
 NULL = "null"
 integer: Callable[[int], str] = int.__repr__
+_SURELY_BEARABLE = 999_999_999 * 86_400 * 10**6
+"""Microseconds that Python's durations can hold."""
 _ONE_LINE = str.maketrans("\n\r", "  ")
 
 
@@ -105,6 +107,19 @@ def any_instant(value: datetime) -> str:
 
 def duration(value: timedelta) -> str:
     return quote(duration_string(value))
+
+
+def microseconds(value: int) -> str:
+    """A duration of so many, as `duration` spells it."""
+    if type(value) is not int or abs(value) > _SURELY_BEARABLE:
+        return duration(timedelta(microseconds=value))
+    seconds, micros = divmod(value, 10**6)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    day = f"{days} " if days else ""
+    fraction = f".{micros:06}" if micros else ""
+    return f'"{day}{hour:02}:{minute:02}:{second:02}{fraction}"'
 
 
 def identifier(value: UUID) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from itertools import islice
 from uuid import UUID
 
@@ -91,10 +91,6 @@ def _clock(value: str) -> str:
     return spelling.clock(time.fromisoformat(value))
 
 
-def _duration(value: int) -> str:
-    return spelling.duration(timedelta(microseconds=value))
-
-
 def _identifier(value: str) -> str:
     if _BARE_UUID(value):
         return f'"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"'
@@ -109,7 +105,7 @@ _SPELLERS: Mapping[Kind, Spell] = {
     Kind.BINARY: spelling.binary,
     Kind.DATE: _day,
     Kind.TIME: _clock,
-    Kind.DURATION: _duration,
+    Kind.DURATION: spelling.microseconds,
     Kind.UUID: _identifier,
     Kind.ADDRESS: quote,
     Kind.JSON: spelling.embedded,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -248,7 +248,7 @@ def _local(piece: str) -> str:
 
 
 def _duration(piece: str) -> str:
-    return spelling.duration(timedelta(microseconds=int(piece)))
+    return spelling.microseconds(int(piece))
 
 
 def _json(piece: str) -> str:
