@@ -10,7 +10,6 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring
@@ -31,7 +30,8 @@ _MEMBER_NAME = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
 _MEMBER_END = re.compile(r"\s*([,}])")
 _OBJECT_START = re.compile(r"\s*\{\s*")
 _FIELDS = '"fields":{'
-_FRACTION = re.compile(r"(-?)(\d+)\.(\d+)", re.ASCII).fullmatch
+_NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([-+]?[0-9]{1,999}))?")
+"""A number whose exponent is not beyond all measure."""
 _PLAIN_DIGITS = 15
 """Integers up to so many digits are canonical as they are."""
 
@@ -121,25 +121,15 @@ def _spelled(tree: JSON) -> str:
 
 def _canonical_number(text: str) -> str:
     """Significant digits and exponent, or the plain integer where that is as short as any."""
-    if fraction := _FRACTION(text):
-        minus, whole, parts = fraction.groups()
-        return _shortest(minus, whole + parts, -len(parts))
-    try:
-        number = Decimal(text)
-    except InvalidOperation:  # an exponent beyond all measure
+    found = _NUMBER.fullmatch(text)
+    if found is None:
         return text
-    if not number.is_finite():
-        return text
-    sign, digits, exponent = number.as_tuple()
-    return _shortest("-" if sign else "", "".join(map(str, digits)), int(exponent))
-
-
-def _shortest(minus: str, digits: str, exponent: int) -> str:
-    significant = digits.lstrip("0")
+    minus, whole, part, exponent = found.groups("")
+    significant = (whole + part).lstrip("0")
     stripped = significant.rstrip("0")
     if not stripped:
         return "0"
-    power = exponent + len(significant) - len(stripped)
+    power = int(exponent or 0) - len(part) + len(significant) - len(stripped)
     if power >= 0 and len(stripped) + power <= _PLAIN_DIGITS:
         return f"{minus}{stripped}{'0' * power}"
     return f"{minus}{stripped}e{power}"
