@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -20,6 +20,7 @@ from diskette.data.spelling import Spell
 SAMPLE = 10
 """Keys told of rows that have one problem."""
 EVERYTHING = Condition()
+GAP = "%s"
 Pieces = list[Sequence[str]]
 
 
@@ -137,20 +138,16 @@ class LineWriter:
         if noted.count <= SAMPLE:
             noted.keys.append(key)
 
-    def _filled(
-        self, order: Sequence[int], pieces: Pieces, ends: Sequence[str] | None
-    ) -> list[bytes]:
-        """The lines, these pieces in their gaps; `ends` is what follows the fields, if not `}`."""
-        chosen = [pieces[index] for index in order]
-        gaps = zip(*chosen, strict=True) if chosen else repeat((), len(pieces[0]))
-        if ends is None:
-            texts = map(f"{self._template}}}".__mod__, gaps)
-        else:
-            texts = map(str.__add__, map(self._template.__mod__, gaps), ends)
-        return [text.encode("utf-8", "surrogatepass") for text in texts]
+    def _filled(self, order: Sequence[int], pieces: Pieces, ends: Sequence[str]) -> list[bytes]:
+        """The lines: these pieces in their gaps, then what ends each."""
+        start, *between = self._template.split(GAP)
+        columns: list[Iterable[str]] = [repeat(start)]
+        for index, text in zip(order, between, strict=True):
+            columns += [pieces[index], repeat(text)]
+        return _encoded(list(map("".join, zip(*columns, ends, strict=False))))
 
-    def _ends(self, page: Page, pieces: Pieces) -> list[str] | None:
-        """What ends each line, where some field holds JSON's null."""
+    def _ends(self, page: Page, pieces: Pieces) -> list[str]:
+        """What ends each line: more than a brace where some field holds JSON's null."""
         told: dict[int, list[str]] = {}
         for index, name in self._json:
             if spelling.NULL not in pieces[index]:
@@ -158,18 +155,18 @@ class LineWriter:
             for number, piece in enumerate(pieces[index]):
                 if piece == spelling.NULL and page[number][index] != self.reading.null:
                     told.setdefault(number, []).append(name)
-        if not told:
-            return None
-        ends = {number: f',"{JSON_NULL}":[{",".join(names)}]}}' for number, names in told.items()}
-        return [ends.get(number, "}") for number in range(len(page))]
+        ends = ["}"] * len(page)
+        for number, names in told.items():
+            ends[number] = f',"{JSON_NULL}":[{",".join(names)}]}}'
+        return ends
 
     @cached_property
     def _template(self) -> str:
         """The line with gaps, but for its end."""
-        keys = ",".join("%s" for _ in self._keys)
+        keys = ",".join(GAP for _ in self._keys)
         shape = keys if len(self._keys) == 1 else f"[{keys}]"
         key = f'"pk":{shape},' if self.has_key else ""
-        fields = ",".join(f"{quote(column.name)}:%s" for column in self.fields)
+        fields = ",".join(f"{quote(column.name)}:{GAP}" for column in self.fields)
         label = quote(self.model._meta.label_lower)
         return f'{{"model":{label},{key}"fields":{{{fields}}}'
 
@@ -224,3 +221,10 @@ class LineWriter:
             for each in self.fields
             if isinstance(each.root, JSONField)
         ]
+
+
+def _encoded(texts: Sequence[str]) -> list[bytes]:
+    try:
+        return list(map(str.encode, texts))
+    except UnicodeEncodeError:  # half a surrogate pair
+        return [text.encode("utf-8", "surrogatepass") for text in texts]
