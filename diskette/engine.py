@@ -255,23 +255,31 @@ def execute(step_id: UUID) -> list[Step]:
 
 
 def _take(step_id: UUID) -> Step | None:
-    found = Step.objects.using(conf.database()).filter(pk=step_id).first()
-    if found is None or found.state != State.READY:
+    wanted = Step.objects.using(conf.database()).filter(pk=step_id, state=State.READY)
+    run_id = wanted.values_list("run_id", flat=True).first()
+    if run_id is None:
         return None
-    with _locked(found.run_id) as run:
-        taken = not run.ending and _steps(run).filter(pk=step_id, state=State.READY).update(
-            state=State.RUNNING,
-            token=F("token") + 1,
-            attempt=F("attempt") + 1,
-            lease_until=after(conf.lease()),
-            worker=process.identity(),
-            started_at=timezone.now(),
-        )
-        if not taken:
+    with _locked(run_id) as run:
+        step: Step | None = None if run.ending else wanted.first()
+        taken = _as_taken(step) if step else {}
+        if step is None or not wanted.update(**taken, lease_until=after(conf.lease())):
             return None
-        step: Step = _steps(run).select_related("run").get(pk=step_id)
+        step.run = run
+        for name, value in taken.items():
+            setattr(step, name, value)
         step_changed.send(Step, step=step)  # the run shows no difference: ready is as good as begun
         return step
+
+
+def _as_taken(step: Step) -> dict[str, Any]:
+    """What a step becomes by being taken, but for its lease. Within `_locked`."""
+    return {
+        "state": State.RUNNING,
+        "token": step.token + 1,
+        "attempt": step.attempt + 1,
+        "worker": process.identity(),
+        "started_at": timezone.now(),
+    }
 
 
 def _context(step: Step) -> Context:
@@ -336,7 +344,7 @@ def _settle(step: Step, pulse: Pulse, outcome: _Outcome) -> list[Step]:
 
 
 def _settled(run: Run, step: Step, pulse: Pulse, outcome: _Outcome) -> list[Step]:
-    step.done = max(step.done, pulse.done)
+    step.run, step.done = run, max(step.done, pulse.done)
     step.total, step.unit = max(step.total, pulse.total), pulse.unit or step.unit
     due = _apply_outcome(run, step, outcome)
     step.lease_until = None
