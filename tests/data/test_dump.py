@@ -9,6 +9,7 @@ import pytest
 import zstandard
 from django.contrib.auth.models import User
 from django.db import connections, transaction
+from psycopg.errors import QueryCanceled
 
 from diskette.core.exceptions import ConfigurationError, Stopped
 from diskette.core.report import Severity
@@ -119,6 +120,20 @@ def test_a_dump_that_is_stopped_leaves_no_file_and_a_usable_connection(using, ta
         dump.dump_model(library.Mark, target, using=using, tick=stop)
     assert not target.exists()
     assert library.Mark.objects.using(using).count() == 3000
+
+
+def test_a_query_that_the_server_ends_is_not_taken_for_a_whole_table(target):
+    rows = (library.Small(color="long " * 4000) for _ in range(1500))
+    library.Small.objects.using("postgresql").bulk_create(rows)
+
+    def cancel(_: int) -> None:
+        connections["postgresql"].connection.cancel()
+
+    cancelled = pytest.raises(QueryCanceled)
+    with cancelled, transaction.atomic(using="postgresql"):
+        dump.dump_model(library.Small, target, using="postgresql", tick=cancel)
+    assert not target.exists()
+    assert library.Small.objects.using("postgresql").count() == 1500
 
 
 @pytest.mark.parametrize("model", [library.Draft, library.Secret])
