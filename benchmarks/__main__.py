@@ -22,6 +22,7 @@ from worker.servers import new_directory
 def main(arguments: Sequence[str]) -> int:
     """1 if a tool did not bring everything back, but for what it is known to lose."""
     options = parse(arguments)
+    environments.compile_packages()
     arena = make_field(new_directory("diskette-benchmark-"))
     with ExitStack() as stack:
         opened = [

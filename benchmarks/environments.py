@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from compileall import compile_dir
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,12 @@ def original_python() -> Path:
         _run(str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS)
         (ORIGINAL / "complete").touch()
     return python
+
+
+def compile_packages() -> None:
+    """As `pip install` does: where Python may write no bytecode, all processes would compile."""
+    for package in ("diskette", "benchmarks"):
+        compile_dir(ROOT / package, quiet=1)
 
 
 def make_home(directory: Path) -> Path:
