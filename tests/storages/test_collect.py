@@ -16,6 +16,7 @@ from diskette.core.checksum import digest_of
 from diskette.core.exceptions import InsufficientSpace, Stopped, StorageError
 from diskette.core.report import Severity
 from diskette.storages import Measure, Storage, collect, measure
+from tests import servers
 from tests.storages.trees import NOT_UTF8, RUN, collected, uncounted
 
 
@@ -84,8 +85,9 @@ def test_tar_and_zstd_alone_unpack_it(awkward, tmp_path):
     collected(awkward, tmp_path / "w")
     (tmp_path / "by hand").mkdir()
 
+    zstd = servers.program("zstd")
     subprocess.run(
-        f"zstd -dc {tmp_path}/w/tree | tar x -C '{tmp_path}/by hand'", shell=True, check=True
+        f"{zstd} -dc {tmp_path}/w/tree | tar x -C '{tmp_path}/by hand'", shell=True, check=True
     )
     differences = subprocess.run(
         ["diff", "-r", "--no-dereference", awkward.root, tmp_path / "by hand"], check=False
