@@ -28,7 +28,7 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 from django.dispatch import Signal
 from django.utils import timezone
@@ -47,7 +47,7 @@ from diskette.core.exceptions import (
 from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
-from diskette.models import PROJECT_LOCK, Lock, Now, Run, Step, after
+from diskette.models import PROJECT_LOCK, Archive, Lock, Now, Run, Step, after
 from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
 
@@ -622,8 +622,17 @@ def drive(run_id: UUID) -> Run:
             interrupt = error
             _interrupt(run_id)
     if interrupt is not None:
-        raise interrupt
+        raise KeyboardInterrupt(_left_by(run)) from interrupt
     return run
+
+
+def _left_by(run: Run) -> str:
+    """What an interrupted run has done all the same, for a person to know."""
+    if run.applied_at is not None:
+        return f"Interrupted when the rows were replaced already: {run} went on and {run.state}."
+    archives = Archive.objects.using(conf.database()).filter(Q(run=run) | Q(run__parent=run))
+    paths = ", ".join(archives.values_list("path", flat=True))
+    return f"Interrupted; nothing was left behind{f' but {paths}, complete' if paths else ''}."
 
 
 def _get(run_id: UUID) -> Run:

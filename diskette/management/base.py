@@ -57,8 +57,8 @@ class DisketteCommand(BaseCommand):
             if options.get("format") == "json":
                 self.print_json({"error": _error_shape(error, str(refusal))})
             raise refusal from error
-        except KeyboardInterrupt:
-            message = "Interrupted; nothing was left behind."
+        except KeyboardInterrupt as error:
+            message = str(error) or "Interrupted; nothing was left behind."
             if options.get("format") == "json":
                 self.print_json({"error": {"code": "interrupted", "message": message}})
             raise CommandError(message, returncode=FAILED) from None

@@ -16,7 +16,8 @@ from worker.sites import ROOT, Site
 pytestmark = pytest.mark.services
 
 INTERRUPTED = """
-import os, pathlib, sys, threading
+import os, pathlib, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run by `make &`
 import django
 django.setup()
 from django.core.management import execute_from_command_line
@@ -24,9 +25,10 @@ from diskette.steps import FUNCTIONS
 kind, step = sys.argv[1].split("/")
 work = FUNCTIONS[kind, step]
 def held(context):
-    report = work(context)
-    pathlib.Path(sys.argv[2]).touch()
-    threading.Event().wait()
+    report, reached = work(context), pathlib.Path(sys.argv[2])
+    if not reached.exists():
+        reached.touch()
+        threading.Event().wait()
     return report
 FUNCTIONS[kind, step] = held
 execute_from_command_line(["manage.py", *sys.argv[3:]])
@@ -91,6 +93,27 @@ def test_a_load_that_is_interrupted_changes_nothing(site, step):
     assert left_over(site) == []
     assert site.manage("sample_picture") == before
     assert archive.exists()
+
+
+def test_a_load_that_is_interrupted_once_its_rows_are_live_is_finished(site):
+    archive = Path(site.manage("diskette_dump").splitlines()[-1])
+    before = site.manage("sample_picture")
+    site.manage("sample_harm")
+    load = ("diskette_load", archive.name, "--no-input", "--no-safety-dump")
+    done = interrupt_in(site, "load/apply", *load)
+    assert done.returncode == 1
+    assert "went on and succeeded" in done.stderr
+    assert "nothing was left behind" not in done.stderr
+    assert left_over(site) == []
+    assert site.manage("sample_picture") == before
+
+
+def test_an_archive_that_was_complete_when_a_dump_was_interrupted_is_named(site):
+    done = interrupt_in(site, "dump/publish_archive", "diskette_dump", "--no-storages")
+    (archive,) = site.archives.glob("*.tar")
+    assert done.returncode == 1
+    assert f"nothing was left behind but {archive}, complete." in done.stderr
+    assert left_over(site) == []
 
 
 def test_a_reader_that_has_read_enough_is_no_fault(site):
