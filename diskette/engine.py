@@ -477,7 +477,7 @@ def _database_finding(error: Exception, severity: Severity) -> Finding:
         severity=severity,
         message=f"The database does not answer or refused: {first}",
         hint="If a table or column is missing, run `manage.py migrate`; if it is locked, end what "
-        "holds it; else look at DATABASES and at the server's log.",
+        "holds it; else look at DATABASES, the server's log, and the room on its disk.",
     )
 
 

@@ -220,7 +220,7 @@ def _database_message(error: Exception) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
         f"The database refused or does not answer: {first}. If tables of Diskette are missing, "
-        "run `manage.py migrate`; else look at DATABASES and at the server."
+        "run `manage.py migrate`; else look at DATABASES, the server, and the room on its disk."
     )
 
 
