@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,20 @@ def mounted(directory: Path, options: str = "size=8m") -> Iterator[Path]:
     """A filesystem of its own in `directory`."""
     with _mounted(directory, "tmpfs", options):
         yield directory
+
+
+@contextmanager
+def thin(directory: Path, *, promised: str, kept: str) -> Iterator[Path]:
+    """A disk that promises more than it keeps: what is written is refused when it is synced."""
+    mkfs = shutil.which("mkfs.ext4", path="/sbin:/usr/sbin:/bin:/usr/bin")
+    if mkfs is None:
+        pytest.skip("mkfs.ext4 is not installed")
+    with mounted(directory.with_name("pool"), f"size={kept}") as pool:
+        image = pool / "image"
+        subprocess.run(["truncate", "--size", promised, image], check=True)
+        subprocess.run([mkfs, "-q", "-O", "^has_journal", image], check=True)
+        with _mounted(directory, "ext4", "loop", image):
+            yield directory
 
 
 @contextmanager
@@ -62,10 +77,12 @@ def nobody(*owned: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _mounted(directory: Path, kind: str, options: str) -> Iterator[None]:
+def _mounted(
+    directory: Path, kind: str, options: str, source: str | Path = "diskette-tests"
+) -> Iterator[None]:
     _require_root()
     directory.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", kind, "-o", options, "diskette-tests", directory], check=True)
+    subprocess.run(["mount", "-t", kind, "-o", options, source, directory], check=True)
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from diskette.models import Lock, Run
 from diskette.steps import dump, load
 from tests.commands.conftest import run
-from tests.filesystems import mounted
+from tests.filesystems import mounted, thin
 
 BULK = 3_000_000
 SMALL = "size=1m"
@@ -53,6 +53,14 @@ def test_a_destination_that_fills_up_while_assembling(bulky, settings, tmp_path)
         settings.DISKETTE_DUMP_PATH = small
         assert_refused(run("diskette_dump"), small)
         assert list(small.iterdir()) == []
+    assert bulky.left_over() == []
+
+
+def test_a_destination_that_loses_what_it_took_has_no_archive(bulky, settings, tmp_path):
+    with thin(tmp_path / "disk", promised="20M", kept="2m") as disk:
+        settings.DISKETTE_DUMP_PATH = disk
+        assert_refused(run("diskette_dump"), disk)
+        assert list(disk.glob("*.tar")) == []
     assert bulky.left_over() == []
 
 

@@ -57,6 +57,10 @@ def unpack(promise: StorageEntry, workspace: Path, live: Path) -> Path:
     return stage(promise, workspace / "tree", workspace / "index", live, RUN, tick=uncounted)
 
 
+def open_files() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
 def test_what_is_put_in_place_is_what_was_collected(awkward, workspace, live):
     before = look(awkward.root)
     part = collected(awkward, workspace)
@@ -141,10 +145,12 @@ def test_a_stop_leaves_nothing_and_the_live_files_alone(awkward, workspace, live
     live.mkdir()
     (live / "file").write_bytes(b"live")
     part = collected(awkward, workspace)
+    opened = open_files()
 
     with pytest.raises(Stopped):
         stage(promised(part), workspace / "tree", workspace / "index", live, RUN, tick=stop)
 
+    assert open_files() == opened
     assert [path.name for path in live.parent.iterdir()] == ["media"]
     assert (live / "file").read_bytes() == b"live"
 
@@ -284,9 +290,12 @@ def test_a_device_is_no_entry(workspace, live):
 
 
 def test_a_file_that_is_not_the_one_indexed_is_a_checksum_mismatch(workspace, live):
-    promise = handmade(workspace, ROOT, (entry("a", content=b"good"), b"evil"))
+    good = [(entry(f"b{number}", content=b"good"), b"good") for number in range(500)]
+    promise = handmade(workspace, ROOT, (entry("a", content=b"good"), b"evil"), *good)
+    opened = open_files()
 
     assert "a: expected SHA-256" in refused(workspace, live, promise, ChecksumMismatch)
+    assert open_files() == opened
 
 
 def test_an_index_of_other_files_is_refused(workspace, live):
