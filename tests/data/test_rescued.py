@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from django.db import connections, models
 
@@ -34,6 +35,17 @@ def test_a_point_that_is_none_is_the_same_line_from_both_engines():
         assert chosen.decode(lines[-1][0].line).values[_place("point")] == 'no "point" \\ at all'
         assert chosen.writer.unreadable["point"].keys == [str(row.pk)]
     assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("stored", ["infinity", "-infinity", "170000000 years"])
+def test_a_duration_that_python_cannot_hold_is_told_and_not_taken_for_null(stored):
+    Specimen.objects.using("postgresql").create(pk=1)
+    with connections["postgresql"].cursor() as cursor:
+        cursor.execute("UPDATE library_specimen SET duration = %s", [stored])
+    chosen = codec(Specimen, using="postgresql")
+    (row,) = spelled(chosen)
+    assert orjson.loads(row.line)["fields"]["duration"] is not None
+    assert chosen.writer.unreadable["duration"].keys == ["1"]
 
 
 def test_the_column_of_a_file_holds_its_name_however_it_is_shown():

@@ -55,14 +55,21 @@ STATISTICS = """
 TYPICAL_ROW = 100
 """Bytes."""
 
-_DURATION = (
+_CALENDAR_DURATION = (
     "(EXTRACT(DAY FROM {0}) + 30 * EXTRACT(MONTH FROM {0}) + 365 * EXTRACT(YEAR FROM {0}))"
     " * 86400000000 + EXTRACT(HOUR FROM {0}) * 3600000000 + EXTRACT(MINUTE FROM {0}) * 60000000"
     " + EXTRACT(MICROSECONDS FROM {0})"
 )
-"""In microseconds; months and years, which Django never writes, count as psycopg counts them."""
+"""Months and years, which Django never writes, count as psycopg counts them."""
+_DURATION = (
+    "CASE WHEN NOT isfinite({0}) THEN to_json({0})::text"
+    " WHEN date_part('month', {0}) = 0 AND date_part('year', {0}) = 0"
+    " THEN trunc(EXTRACT(EPOCH FROM {0}) * 1000000)::text"
+    f" ELSE trunc({_CALENDAR_DURATION})::text END"
+)
+"""In microseconds, as a number; an infinite one is none, and stays what it is."""
 
-_BASE64 = "'\"' || translate(encode({0}, 'base64'), E'\\n', '') || '\"'"
+_BASE64 = "'\"' || replace(encode({0}, 'base64'), E'\\n', '') || '\"'"
 _EMBEDDED = (
     f"CASE jsonb_typeof({{0}}::jsonb) WHEN 'null' THEN '{JSON_NULL}' ELSE {{0}}::jsonb::text END"
 )
@@ -77,7 +84,7 @@ EXPRESSIONS: Mapping[Kind, tuple[frozenset[str], str]] = {
     Kind.DATE: (frozenset({"date"}), "to_json({0})"),
     Kind.TIME: (frozenset({"time"}), "to_json({0})"),
     Kind.INSTANT: (frozenset({"timestamptz"}), "to_json({0})"),
-    Kind.DURATION: (frozenset({"interval"}), f"trunc({_DURATION})"),
+    Kind.DURATION: (frozenset({"interval"}), _DURATION),
     Kind.UUID: (frozenset({"uuid"}), "to_json({0})"),
     Kind.ADDRESS: (frozenset({"inet"}), "to_json({0})"),
     Kind.JSON: (
