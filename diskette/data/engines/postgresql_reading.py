@@ -17,7 +17,6 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.models import Model
 from psycopg import Copy, DataError, abc
-from psycopg.abc import Buffer
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.generators import fetch_many
@@ -204,14 +203,17 @@ class PostgreSQLReading(Reading):
         return {column.column: oid for column, oid in zip(self.columns, oids, strict=True)}
 
 
-def _arriving(copying: Copy) -> Iterator[Buffer]:
-    """COPY's rows. What has arrived is taken at once: the driver's own way waits for each row."""
+def _arriving(copying: Copy) -> Iterator[bytes]:
+    """COPY's rows. What has arrived is taken at once: the driver's own way waits for each row.
+
+    As bytes: thousands of the driver's views would keep the garbage collector walking.
+    """
     connection = copying.connection
     while True:
         size, arrived = connection.pgconn.get_copy_data(1)
         if size < 0:
             _require_success(connection.wait(fetch_many(connection.pgconn)))
-        row = copying.read() if size == 0 else arrived
+        row = bytes(copying.read() if size == 0 else arrived)
         if not row:
             return
         yield row
@@ -224,7 +226,7 @@ def _require_success(results: Sequence[PGresult]) -> None:
             raise error_from_result(result)
 
 
-def _rows(copied: Sequence[Buffer]) -> Page:
+def _rows(copied: Sequence[bytes]) -> Page:
     """COPY's text of some rows, taken apart."""
     text = b"".join(copied).decode()
     if "\\" in text:  # pieces are JSON: no other letter was escaped
