@@ -57,10 +57,10 @@ ORDER: dict[Kind, tuple[str, ...]] = {
     ),
 }
 
-BESIDE = {"collect_storage": "dump_application"}
+BESIDE = {"check_data": "dump_application", "collect_storage": "dump_application"}
 """Steps done side by side with those of another name."""
 
-SNAPSHOT_PARTS = ("open_snapshot", "dump_application")
+SNAPSHOT_PARTS = ("open_snapshot", "dump_application", "check_data")
 """What is done anew, whole, when the database's instant is lost."""
 
 MAX_ATTEMPTS = 3
@@ -73,6 +73,7 @@ WEIGHTS = {
     "collect_storage": 10,
     "assemble_archive": 5,
     "verify_archive": 5,
+    "check_data": 2,
     "extract_archive": 3,
     "load_application": 10,
     "check_integrity": 3,
@@ -106,6 +107,7 @@ def dump_plan(
         step(Kind.DUMP, "dump_application", name, place=int(name in led)) for name in applications
     ]
     parts += [step(Kind.DUMP, "collect_storage", name) for name in storages]
+    parts += [step(Kind.DUMP, "check_data")] if applications else []
     single = [
         step(Kind.DUMP, name)
         for name in ORDER[Kind.DUMP]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from django.db.models import Model
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import CASCADE, SET_DEFAULT, SET_NULL, ForeignKey, Model
 from humanize import intcomma
 
 from diskette.core.manifest import ModelEntry
@@ -24,7 +26,7 @@ CHANGED_HINT = (
 STALE_HINT = (
     "Where the archive is made, run `manage.py remove_stale_contenttypes --include-stale-apps`, "
     "which names what it deletes along and asks, and dump again; or install the application here "
-    "and run `manage.py migrate`."
+    "and run `manage.py migrate`; or load without these links: --drop-stale."
 )
 MADE_HINT = (
     "Archives carry no permissions. What the project's code made at run time, or somebody by "
@@ -116,12 +118,155 @@ def foreignkey_left_dangling(
     )
 
 
+def dangling(
+    model: type[Model], field: str, target: type[Model], sample: Sample, *, hides: bool
+) -> Finding:
+    """References to rows that are not dumped, though their model is; `hides`: by its manager."""
+    label, there = model._meta.label, target._meta.label
+    cure = f"Delete these rows of {label}, or let {field} refer to a row that there is"
+    if hides:
+        cure = f"Remove 'use_base_manager': False from the definition of {there}"
+    return Finding(
+        code="foreignkey-missing",
+        severity=Severity.ERROR,
+        message=f"Integrity error: ForeignKey missing: {label}.{field} refers in "
+        f"{rows(sample.count)} to {there} ({listed(sample.keys)}), which "
+        f"{'its manager hides' if hides else 'the database does not have'}. A load refuses the "
+        "archive.",
+        hint=f"{cure}; then dump again.",
+        model=label,
+        field=field,
+        target=there,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def target_left_out(
+    model: type[Model], field: str, target: type[Model], sample: Sample, *, why: str
+) -> Finding:
+    """References to a model of which the archive has no rows."""
+    label, there = model._meta.label, target._meta.label
+    return Finding(
+        code="foreignkey-missing",
+        severity=Severity.WARNING,
+        message=f"Integrity error: ForeignKey missing: {label}.{field} refers in "
+        f"{rows(sample.count)} to {there} ({listed(sample.keys)}), which {why}. A load is refused "
+        "wherever those rows are missing.",
+        model=label,
+        field=field,
+        target=there,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
 def tolerated(finding: Finding) -> Finding:
     """The same where the foreign key has no constraint: the project allows it to dangle."""
     return replace(
         finding,
         severity=Severity.WARNING,
         hint="The field has db_constraint=False, so the rows are loaded as they are.",
+    )
+
+
+def stale_at_source(reference: ForeignKey[Any, Any], sample: Sample, *, database: str) -> Finding:
+    """References to content types or permissions of models that this project lost."""
+    model, target = reference.model, reference.remote_field.model
+    code, things = {
+        CONTENT_TYPE: ("stale-contenttype", "content types"),
+        PERMISSION: ("stale-permission", "permissions"),
+    }[target._meta.label]
+    label, named = model._meta.label, listed([".".join(key) for key in sample.keys])
+    place = "" if database == DEFAULT_DB_ALIAS else f" --database {database}"
+    return Finding(
+        code=code,
+        severity=Severity.WARNING,
+        message=f"{label}.{reference.name} refers in {rows(sample.count)} to {things} of models "
+        f"that are no longer installed: {named}. A load is refused wherever these are missing.",
+        hint=f"`manage.py remove_stale_contenttypes --include-stale-apps{place}` "
+        f"{_loss(reference, sample.count)}. Then dump again; or load with --drop-stale.",
+        model=label,
+        field=reference.name,
+        target=target._meta.label,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def _loss(reference: ForeignKey[Any, Any], count: int) -> str:
+    """What the command does to the rows that refer to what it deletes."""
+    label, on_delete = reference.model._meta.label, reference.remote_field.on_delete
+    if on_delete is CASCADE:
+        return f"deletes {rows(count)} of {label}, once it has named them and asked"
+    if on_delete in (SET_NULL, SET_DEFAULT):
+        return f"keeps {rows(count)} of {label} and empties their {reference.name}"
+    return f"can remove these once {rows(count)} of {label} are deleted by hand"
+
+
+def hidden_rows(model: str, count: int, *, definition: str) -> Finding:
+    return Finding(
+        code="hidden-rows",
+        severity=Severity.WARNING,
+        message=f"{model}: its manager hides {rows(count)} that the archive will not have.",
+        hint="Remove 'use_base_manager': False from the definition to have every row.",
+        definition=definition,
+        model=model,
+        count=count,
+    )
+
+
+def uncovered(model: type[Model], count: int, *, database: str, excluded_by: str) -> Finding:
+    """Rows that no archive has; `excluded_by`: the definition that says so, if one does."""
+    label = model._meta.label
+    why = f"is excluded by definition {excluded_by!r}" if excluded_by else "is in no definition"
+    return Finding(
+        code="uncovered-model",
+        severity=Severity.INFO if excluded_by else Severity.WARNING,
+        message=f"{label} {why}: its {rows(count)} in database {database!r} are in no archive.",
+        hint=f"Nothing has to be done if they may be lost; else remove it from 'excludes' of "
+        f"{excluded_by!r}."
+        if excluded_by
+        else f"Add {label!r} to the 'models' of a definition in DISKETTE_APPS, or to its "
+        "'excludes' if its rows may be lost.",
+        definition=excluded_by or None,
+        model=label,
+        count=count,
+    )
+
+
+def shared_natural_keys(
+    model: type[Model], sample: Sample, *, definition: str, cure: str
+) -> Finding:
+    """Rows that references by natural key cannot tell apart."""
+    label = model._meta.label
+    return Finding(
+        code="natural-key",
+        severity=Severity.ERROR,
+        message=f"{label}: {rows(sample.count)} share their natural key with others "
+        f"({listed(sample.keys)}), by which definition {definition!r} writes them: a load cannot "
+        "tell which is meant, and refuses.",
+        hint=f"{cure}; or make the keys of these rows differ, best by a UniqueConstraint over what "
+        f"{label}.natural_key returns. Then dump again.",
+        definition=definition,
+        model=label,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def dropped(finding: Finding, *, with_row: bool) -> Finding:
+    """A stale link that the user chose to lose: the row itself, or what its field held."""
+    what = "these rows are left out" if with_row else f"{finding.field} of these rows is emptied"
+    return replace(
+        finding,
+        severity=Severity.WARNING,
+        message=f"{finding.message.removesuffix('.')}: {what}.",
+        hint="Nothing has to be done; without --drop-stale the load would have been refused.",
     )
 
 

@@ -7,14 +7,13 @@ functional constraints), Django compiles it as it did for the live table.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from django.db.models import Model
 
 from diskette.core.report import JSON, Finding
-from diskette.data import constraints, findings, natural, needs, tables
+from diskette.data import constraints, findings, natural, needs, sampling, tables
 from diskette.data.engines.staging import REFUSED, batches
 from diskette.data.findings import SAMPLE, Sample
 from diskette.data.kinds import AnyField
@@ -26,19 +25,46 @@ RULES_AT_ONCE = 500
 """Engines bound how many columns a selection has."""
 
 
-def check(staging: Staging, models: Sequence[type[Model]], *, mode: str) -> list[Finding]:
+def check(
+    staging: Staging, models: Sequence[type[Model]], *, mode: str, drop_stale: bool = False
+) -> list[Finding]:
     """Every problem that applying `models` in this mode would meet.
 
-    Resolves natural keys in the staging on the way, and changes nothing live. Raises
-    StagingLost where staged rows are gone.
+    `drop_stale`: links to content types and permissions that are not here are forgotten, and
+    told as warnings. Resolves natural keys in the staging on the way, and changes nothing live.
+    Raises StagingLost where staged rows are gone.
     """
     staging.confirm(models)
     outcome, engine = staging.outcome(models, mode), staging.engine
     with engine.explained(), engine.opened(writing=True), engine.checking():
         needs.leave_out_known(outcome)
         natural.resolve(outcome)
+        dropped = list(_drop_stale(outcome)) if drop_stale else []
         added = needs.leave_out_unneeded(outcome)
-        return [*added, *_problems(outcome)]
+        return [*dropped, *added, *_problems(outcome)]
+
+
+def _drop_stale(outcome: Outcome) -> Iterator[Finding]:
+    """Forget links that nothing answers to: a field's value, or its row where it must have one."""
+    for model in outcome.models:
+        for reference in natural.references_to_migrated(model):
+            missing = _unanswered(outcome, model, reference)
+            if sample := _sample(outcome, model, reference, *missing):
+                referred = tables.concrete(reference.remote_field.model)
+                finding = findings.stale(model, reference.name, referred, sample)
+                yield findings.dropped(finding, with_row=not reference.null)
+                _forget(outcome, model, reference)
+
+
+def _forget(outcome: Outcome, model: type[Model], reference: AnyReference) -> None:
+    engine = outcome.engine
+    staged, named = engine.staged(model), engine.natural(model, reference)
+    stale = f"{named} IS NOT NULL AND {engine.column(reference)} IS NULL"
+    if reference.null:
+        engine.execute(f"UPDATE {staged} SET {named} = NULL WHERE {stale}")
+    else:
+        engine.execute(f"DELETE FROM {staged} WHERE {stale}")
+        engine.promise(model)
 
 
 def _problems(outcome: Outcome) -> Iterator[Finding]:
@@ -73,18 +99,24 @@ def _unnamed(outcome: Outcome, model: type[Model], reference: AnyReference) -> I
     referred = tables.concrete(reference.remote_field.model)
     if reference not in tables.natural_references(model):
         return
-    column = outcome.engine.column(reference)
-    named = f"referring.{outcome.engine.natural(model, reference)}"
-    missing = (
-        f"FROM {outcome.engine.staged(model)} AS referring"
-        f" WHERE {named} IS NOT NULL AND referring.{column} IS NULL"
-    )
-    sample = _sample(outcome, model, reference, missing, key=named)
+    missing, named = _unanswered(outcome, model, reference)
+    sample = _sample(outcome, model, reference, missing, named)
     if sample and referred._meta.label in natural.NEVER_LOADED:
         yield findings.stale(model, reference.name, referred, sample)
     elif sample:
         loaded = outcome.loads(referred)
         yield findings.foreignkey_missing(model, reference.name, referred, sample, loaded=loaded)
+
+
+def _unanswered(outcome: Outcome, model: type[Model], reference: AnyReference) -> tuple[str, str]:
+    """The rows whose natural key stands for no row, and that key."""
+    engine = outcome.engine
+    named = f"referring.{engine.natural(model, reference)}"
+    rows = (
+        f"FROM {engine.staged(model)} AS referring"
+        f" WHERE {named} IS NOT NULL AND referring.{engine.column(reference)} IS NULL"
+    )
+    return rows, named
 
 
 def _left_dangling(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
@@ -128,33 +160,13 @@ def _staying(outcome: Outcome) -> Iterator[type[Model]]:
 
 
 def _sample(
-    outcome: Outcome, model: type[Model], of: AnyField, rows: str, *, key: str = ""
+    outcome: Outcome, model: type[Model], of: AnyField, rows: str, key: str = ""
 ) -> Sample | None:
-    """How many rows `FROM … AS referring WHERE …` selects, and some of them; None: not one."""
-    engine = outcome.engine
-    count = int(engine.scalar(f"SELECT count(*) {rows}"))
-    if not count:
-        return None
-    column = key or f"referring.{engine.column(of)}"
-    keys = engine.query(f"SELECT DISTINCT {column} {rows} ORDER BY 1 LIMIT {SAMPLE}")
-    shown = [json.loads(k) if key else tables.shown(of, k, engine.connection) for (k,) in keys]
-    return Sample(count=count, keys=tuple(shown), objects=_objects(outcome, model, rows))
+    return sampling.sample(outcome.engine.connection, model, of, rows, key=key)
 
 
 def _objects(outcome: Outcome, model: type[Model], rows: str) -> tuple[JSON, ...]:
-    engine, fields = outcome.engine, tables.key_fields(model)
-    columns = [f"referring.{column}" for column in engine.key_columns(model)]
-    places = ", ".join(str(place) for place in range(1, len(columns) + 1))
-    found = engine.query(f"SELECT {', '.join(columns)} {rows} ORDER BY {places} LIMIT {SAMPLE}")
-    return tuple(
-        tables.shown_key(
-            [
-                tables.shown(field, value, engine.connection)
-                for field, value in zip(fields, row, strict=True)
-            ]
-        )
-        for row in found
-    )
+    return sampling.primary_keys(outcome.engine.connection, model, rows)
 
 
 def _of_columns(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:

@@ -47,6 +47,15 @@ def live_keys(model: type[Model], using: str) -> dict[tuple[Any, ...], Any]:
     return {tuple(row.natural_key()): row.pk for row in rows}
 
 
+def references_to_migrated(model: type[Model]) -> tuple[tables.AnyReference, ...]:
+    """The references to what only migrations make."""
+    return tuple(
+        each
+        for each in tables.natural_references(model)
+        if tables.concrete(each.remote_field.model)._meta.label in NEVER_LOADED
+    )
+
+
 def resolve(outcome: Outcome) -> None:
     """Give every staged row its key, and every reference the key it stands for.
 

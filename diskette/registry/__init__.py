@@ -7,6 +7,7 @@ The rules for users: docs/definitions.md.
 
 from __future__ import annotations
 
+from diskette.registry.findings import Gap, of_gap
 from diskette.registry.installed import (
     ModelType,
     dumpable_models,
@@ -16,6 +17,7 @@ from diskette.registry.installed import (
     is_dumpable,
     migration_leaves,
     never_dumped,
+    owner_of,
 )
 from diskette.registry.relations import Need, Relation, load_order, relations
 from diskette.registry.resolution import (
@@ -26,6 +28,7 @@ from diskette.registry.resolution import (
 )
 
 __all__ = [
+    "Gap",
     "ModelType",
     "Need",
     "Relation",
@@ -40,6 +43,8 @@ __all__ = [
     "made_from_installed",
     "migration_leaves",
     "never_dumped",
+    "of_gap",
+    "owner_of",
     "relations",
     "resolve",
 ]

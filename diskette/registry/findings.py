@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from diskette.core.report import Finding, Severity
 from diskette.registry.installed import (
@@ -109,13 +109,38 @@ def of_dump_command(share: Share) -> Iterator[Finding]:
         )
 
 
-def of_targets(chosen: Sequence[Share], everything: Sequence[Share]) -> Iterator[Finding]:
-    """One for each foreign key whose target is not in the archive."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A foreign key whose target is not in the archive."""
+
+    definition: str
+    relation: Relation
+    why: str
+    """Completes "the target, which …"."""
+    hint: str
+    severity: Severity
+
+
+def gaps(chosen: Sequence[Share], everything: Sequence[Share]) -> Iterator[Gap]:
     covered = {model for share in chosen for model in share.models}
     for share in chosen:
         for relation in _foreign_keys(share):
             if relation.target not in covered and not is_made_by_migrate(relation.target):
-                yield _missing(share, relation, everything)
+                yield _gap(share, relation, everything)
+
+
+def of_gap(gap: Gap) -> Finding:
+    return _on(
+        gap.relation,
+        Finding(
+            code="excluded-target",
+            severity=gap.severity,
+            definition=gap.definition,
+            message=f"{gap.relation.why}, which {gap.why}: a load where those rows are missing "
+            "ends with 'Integrity error: ForeignKey missing'.",
+            hint=gap.hint,
+        ),
+    )
 
 
 def of_natural_primary(chosen: Sequence[Share]) -> Iterator[Finding]:
@@ -139,7 +164,7 @@ def _foreign_keys(share: Share) -> Iterator[Relation]:
         yield from (each for each in relations(model) if each.field)
 
 
-def _missing(share: Share, relation: Relation, everything: Sequence[Share]) -> Finding:
+def _gap(share: Share, relation: Relation, everything: Sequence[Share]) -> Gap:
     target, label = relation.target, relation.target._meta.label
     holder = next((each.name for each in everything if target in each.models), None)
     excluder = next((each.name for each in everything if label in each.definition.excludes), None)
@@ -149,19 +174,19 @@ def _missing(share: Share, relation: Relation, everything: Sequence[Share]) -> F
         why, hint = f"is never dumped ({left_out})", "Load only where those rows are."
     elif excluder:
         why = f"is excluded by definition {excluder!r}"
-        hint = f"Remove {label!r} from its 'excludes', or load only where those rows are."
+        hint = (
+            f"Remove {label!r} from the 'excludes' of {excluder!r}, or load only where those rows "
+            "are."
+        )
     else:
-        why, hint = "is in no definition", f"Add {label!r} to the 'models' of a definition."
-    return _on(
-        relation,
-        Finding(
-            code="excluded-target",
-            severity=Severity.INFO if holder else Severity.WARNING,
-            definition=share.name,
-            message=f"{relation.why}, which {why}: a load where those rows are missing ends with "
-            "'Integrity error: ForeignKey missing'.",
-            hint=hint,
-        ),
+        why = "is in no definition"
+        hint = f"Add {label!r} to the 'models' of {share.name!r} or of another definition."
+    return Gap(
+        definition=share.name,
+        relation=relation,
+        why=why,
+        hint=hint,
+        severity=Severity.INFO if holder else Severity.WARNING,
     )
 
 

@@ -16,6 +16,7 @@ from diskette.core.definition import Definition, default_filename
 from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.report import Finding
 from diskette.registry import findings
+from diskette.registry.findings import Gap
 from diskette.registry.installed import Installed, ModelType, dumpable_models, home
 from diskette.registry.relations import (
     Relation,
@@ -54,6 +55,8 @@ class Resolution:
     load_order: tuple[ModelType, ...]
     """The models of all definitions, referenced ones first."""
     findings: tuple[Finding, ...]
+    gaps: tuple[Gap, ...] = ()
+    """What the findings `excluded-target` are about."""
 
 
 def resolve(only: Sequence[str] = ()) -> Resolution:
@@ -162,13 +165,15 @@ def _resolution(
     needs = owners_graph(owners, graph(owners))
     names = _arranged(chosen, needs)
     by_name = {share.name: share for share in chosen}
+    gaps = tuple(findings.gaps(chosen, everything))
     return Resolution(
         definitions=tuple(_resolved(by_name[name], order) for name in names),
         load_order=order,
+        gaps=gaps,
         findings=(
             *findings.of_order(list(by_name), names, needs),
             *findings.of_drains(chosen, needs),
-            *findings.of_targets(chosen, everything),
+            *map(findings.of_gap, gaps),
             *findings.of_natural_primary(chosen),
             *(each for share in chosen for each in findings.of_dump_command(share)),
             *(each for share in chosen for each in findings.of_never_dumped(share)),

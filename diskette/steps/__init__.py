@@ -21,6 +21,7 @@ FUNCTIONS: Mapping[tuple[str, str], Callable[[Context], StepReport]] = {
     (Kind.DUMP, "check_space"): dump.check_space,
     (Kind.DUMP, "open_snapshot"): dump.open_snapshot,
     (Kind.DUMP, "dump_application"): dump.dump_application,
+    (Kind.DUMP, "check_data"): dump.check_data,
     (Kind.DUMP, "collect_storage"): dump.collect_storage,
     (Kind.DUMP, "assemble_archive"): dump.assemble_archive,
     (Kind.DUMP, "verify_archive"): dump.verify_archive,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from diskette import conf, registry, storages
+from diskette import conf, doctor, registry, storages
 from diskette.core import archive, catalog, naming, plan, retention
 from diskette.core.exceptions import ConfigurationError, FindingsError, UsageError
 from diskette.core.files import sync_file
@@ -28,12 +29,11 @@ from diskette.core.manifest import (
     StorageEntry,
     Versions,
 )
-from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
+from diskette.core.report import JSON, Finding, PlannedStep, StepReport
 from diskette.core.space import Need, disk_errors_named, require
 from diskette.core.version import __version__
 from diskette.data import dump as data
 from diskette.data import snapshot as snapshots
-from diskette.data.findings import rows as counted
 from diskette.models import Archive, Run, stored
 from diskette.steps.context import Context
 
@@ -86,7 +86,7 @@ def check_space(context: Context) -> StepReport:
     sizes = {tree.name: storages.measure(tree).bytes for tree in _storages(context.options)}
     needs = _needs(context.options, context.workspace.path, sum(sizes.values()))
     require(needs)
-    findings = _resolution(context.options).findings
+    findings = doctor.of_definitions(_resolution(context.options), data_follows=True)
     needed = sum(each.bytes for each in needs)
     return StepReport(stats={"needed_bytes": needed}, findings=findings, output={"storages": sizes})
 
@@ -181,7 +181,6 @@ def _dumped_one(
         )
         shape = asdict(replace(part, findings=())) | {"path": str(path)}
         findings += [replace(each, definition=definition.name) for each in part.findings]
-        findings += [_hidden(shape, definition.name)] if part.hidden else []
         parts.append(shape)
     return StepReport(
         stats={
@@ -192,6 +191,28 @@ def _dumped_one(
         findings=findings,
         output={"snapshot": asdict(snapshot), "models": parts},
     )
+
+
+def check_data(context: Context) -> StepReport:
+    """Say what of the rows and files a load would refuse, at the instant that is dumped.
+
+    Nothing of it ends the dump: a backup with a flaw that is known beats none.
+    """
+    resolution = _resolution(context.options)
+    context.expect(sum(len(each.models) for each in resolution.definitions), "models")
+    with ExitStack() as opened:
+        using = {
+            alias: opened.enter_context(
+                snapshots.reading(Snapshot(**shape), context.workspace.path)
+            )
+            for alias, shape in context.output("open_snapshot").items()
+        }
+        trees = _storages(context.options)
+        patient = doctor.Patient(
+            resolution=resolution, storages=trees, using=using, tick=context.tick
+        )
+        found = doctor.of_data(patient)
+    return StepReport(stats={"models": len(resolution.load_order)}, findings=found)
 
 
 def collect_storage(context: Context) -> StepReport:
@@ -424,19 +445,6 @@ def _needs(options: Mapping[str, JSON], workspace: Path, files: int) -> list[Nee
         Need(directory=workspace, bytes=copies + rows + files, why="the parts"),
         Need(directory=Path(options["destination"]), bytes=rows + files, why="the archive"),
     ]
-
-
-def _hidden(part: Mapping[str, JSON], definition: str) -> Finding:
-    return Finding(
-        code="hidden-rows",
-        severity=Severity.WARNING,
-        message=f"{part['model']}: its manager hides {counted(part['hidden'])} that the archive "
-        "will not have.",
-        hint="Remove 'use_base_manager': False from the definition to have every row.",
-        definition=definition,
-        model=part["model"],
-        count=part["hidden"],
-    )
 
 
 def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:

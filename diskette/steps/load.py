@@ -36,6 +36,7 @@ from diskette.steps.context import Context
 from diskette.steps.selection import select
 
 LOCK_POLL_SECONDS = 0.1
+STALE = ("stale-contenttype", "stale-permission")
 STAGED_SHARE = 2.0
 """Bytes that a row takes in staging for each byte of its line, indexes and all; generous."""
 
@@ -151,10 +152,16 @@ def check_integrity(context: Context) -> StepReport:
     entries = _models(_manifest(context), context.options)
     found: list[Finding] = []
     for staging, models in _by_database(context).items():
-        found += integrity.check(staging, models, mode=context.options["mode"])
+        found += integrity.check(
+            staging,
+            models,
+            mode=context.options["mode"],
+            drop_stale=bool(context.options.get("drop_stale")),
+        )
         context.tick(0)
     _refuse([*_found_while_loading(context), *found])
-    return StepReport(stats={"models": len(entries)}, findings=found)
+    dropped = sorted({each.model for each in found if each.code in STALE and each.model})
+    return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
 
 
 def stage_storage(context: Context) -> StepReport:
@@ -220,18 +227,23 @@ def verify_load(context: Context) -> StepReport:
     whole = select(_manifest(context), context.options).whole
     context.expect(sum(entry.rows for _, entry in whole), "rows")
     found: list[Finding] = []
+    dropped = context.output("check_integrity").get("dropped", ()) if whole else ()
     of_other_fields: list[str] = []
     for definition, entry in whole:
         model = _target(entry)
         if model is not None and not _has_fields_of(entry, model):
             of_other_fields.append(entry.model)
-        elif model is not None:
+        elif entry.model not in dropped and model is not None:
             member = _extracted(context) / entry.member.name
             found += verify.verify(entry, member, using=_database(definition), tick=context.tick)
     _refuse(found)
-    stats: dict[str, int | str] = {"models": len(whole) - len(of_other_fields)}
-    if of_other_fields:
-        stats["note"] = f"{', '.join(of_other_fields)} not compared: its fields differ here"
+    stats: dict[str, int | str] = {"models": len(whole) - len(of_other_fields) - len(dropped)}
+    notes = [f"{', '.join(of_other_fields)} not compared: its fields differ here"]
+    notes = notes if of_other_fields else []
+    if dropped:
+        notes.append(f"{', '.join(dropped)} not compared: stale links were dropped")
+    if notes:
+        stats["note"] = "; ".join(notes)
     return StepReport(stats=stats)
 
 

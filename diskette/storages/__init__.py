@@ -11,8 +11,10 @@ from diskette.storages.configured import Storage, live_path, resolve
 from diskette.storages.places import staged_in
 from diskette.storages.staging import stage
 from diskette.storages.swapping import discard, settle, swap
+from diskette.storages.walking import Excludes, walk
 
 __all__ = [
+    "Excludes",
     "Measure",
     "Storage",
     "StoragePart",
@@ -25,4 +27,5 @@ __all__ = [
     "stage",
     "staged_in",
     "swap",
+    "walk",
 ]

@@ -41,6 +41,11 @@ class Command(DisketteCommand):
             action="store_true",
             help="leave out fields and models that this project does not have",
         )
+        add(
+            "--drop-stale",
+            action="store_true",
+            help="leave out links to content types and permissions that this project does not have",
+        )
         add("--checksum", help="the SHA-256 that the archive must have; `no` is accepted")
         add("--no-safety-dump", action="store_true", help="do not dump what is replaced first")
         add("--keep", action="store_true", help="accepted: an archive is always kept")
@@ -56,6 +61,7 @@ class Command(DisketteCommand):
             "storages": not options["no_storages"],
             "mode": options["mode"],
             "ignore_nonexistent": options["ignorenonexistent"],
+            "drop_stale": options["drop_stale"],
             "checksum": None if options["checksum"] == "no" else options["checksum"],
             "safety": False if options["no_safety_dump"] else None,
             "check": options["check"],

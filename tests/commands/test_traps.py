@@ -1,0 +1,309 @@
+"""Each trap: the project falls into it, is told, follows the cure to the letter, and is out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import call_command
+from django.db import connection
+
+from tests.commands.conftest import run
+from tests.library import models as library
+
+
+def found(*words) -> dict[str, list[dict]]:
+    """What a command finds, by code."""
+    shape = json.loads(run(*words, "--format", "json").out)
+    by_code: dict[str, list[dict]] = {}
+    for finding in shape["findings"]:
+        by_code.setdefault(finding["code"], []).append(finding)
+    return by_code
+
+
+def dumped() -> str:
+    return run("diskette_dump", "--no-storages").last_line
+
+
+def load(archive: str, *options: str):
+    return run("diskette_load", archive, "--no-input", *options)
+
+
+def test_a_sound_project_is_told_so(project):
+    done = run("diskette_check", "--data")
+    assert done.code == 0, done.out
+    assert "Definitions, rows and files: nothing is wrong." in done.out
+
+
+class TestAMissingForeignKey:
+    """1: a model that others refer to was left out."""
+
+    @pytest.fixture
+    def books(self, project, settings):
+        settings.DISKETTE_APPS = [["cities", {"models": ["library.City"]}]]
+        country = library.Country.objects.create(pk=7, name="x")
+        library.City.objects.create(pk=1, name="c", country=country)
+        library.City.objects.create(pk=2, name="d", country=country)
+
+    def test_the_cure_is_a_line_of_settings(self, books, settings):
+        assert "in no definition" in found("diskette_check")["excluded-target"][0]["message"]
+        (told,) = found("diskette_check", "--data")["foreignkey-missing"]
+        assert told["message"].startswith(
+            "Integrity error: ForeignKey missing: library.City.country refers in 2 rows to "
+            "library.Country (7), which is in no definition"
+        )
+        assert (told["definition"], told["keys"], told["objects"], told["count"]) == (
+            "cities",
+            [7],
+            [1, 2],
+            2,
+        )
+        assert told["hint"].startswith("Add 'library.Country' to the 'models' of 'cities'")
+        in_dump = found("diskette_dump", "--no-storages")
+        assert in_dump["foreignkey-missing"] == [told]
+        archive = dumped()
+        library.City.objects.all().delete()
+        library.Country.objects.all().delete()
+        assert load(archive).code == 4
+
+        library.Country.objects.create(pk=7, name="x")
+        library.City.objects.create(pk=1, name="c", country_id=7)
+        settings.DISKETTE_APPS = [["cities", {"models": ["library.City", "library.Country"]}]]
+        assert "foreignkey-missing" not in found("diskette_check", "--data")
+        archive = dumped()
+        library.City.objects.all().delete()
+        library.Country.objects.all().delete()
+        assert load(archive).code == 0
+        assert library.City.objects.get().country.name == "x"
+
+    def test_rows_that_dangle_where_they_are_end_the_dump_with_4_and_an_archive(
+        self, books, project, settings
+    ):
+        settings.DISKETTE_APPS = [["cities", {"models": ["library.City", "library.Country"]}]]
+        with connection.constraint_checks_disabled():
+            library.City.objects.create(pk=3, name="lost", country_id=99)
+        done = run("diskette_dump", "--no-storages")
+        assert done.code == 4
+        assert "cure: Delete these rows of library.City" in done.err
+        archive = done.last_line
+        assert load(archive).code == 4
+
+        library.City.objects.filter(pk=3).delete()
+        assert run("diskette_dump", "--no-storages").code == 0
+        assert load("latest").code == 0
+
+
+class TestStaleLinks:
+    """2: rows that point to what an application left that is gone."""
+
+    @pytest.fixture
+    def kind(self, project, settings):
+        settings.DISKETTE_APPS = [
+            ["everything", {"models": ["auth", "admin", "library.Note"], "natural_foreign": True}]
+        ]
+        return self.fall()
+
+    def fall(self) -> ContentType:
+        ada = User.objects.get(username="ada")
+        kind = ContentType.objects.create(app_label="legacy", model="poll")
+        right = Permission.objects.create(content_type=kind, codename="add_poll", name="x")
+        ada.user_permissions.add(right)
+        Group.objects.get().permissions.add(right)
+        LogEntry.objects.create(user=ada, content_type=kind, object_id="1", action_flag=1)
+        library.Note.objects.create(content_type=kind, object_id="1", text="x")
+        return kind
+
+    def test_the_cure_is_a_command_on_the_source(self, kind):
+        told = found("diskette_check", "--data")
+        assert {each["model"] for each in told["stale-permission"]} == {
+            "auth.User_user_permissions",
+            "auth.Group_permissions",
+        }
+        losses = {each["model"]: each["hint"] for each in told["stale-contenttype"]}
+        assert "deletes 1 row of library.Note" in losses["library.Note"]
+        assert "keeps 1 row of admin.LogEntry" in losses["admin.LogEntry"]
+        in_dump = found("diskette_dump", "--no-storages")
+        assert in_dump["stale-permission"] == told["stale-permission"]
+
+        call_command("remove_stale_contenttypes", "--include-stale-apps", "--no-input", verbosity=0)
+        assert "stale-permission" not in found("diskette_check", "--data")
+        assert load(dumped()).code == 0
+        assert LogEntry.objects.get().content_type is None
+
+    def test_a_load_refuses_them_or_drops_exactly_them(self, kind):
+        keep = ContentType.objects.get_for_model(User)
+        library.Note.objects.create(content_type=keep, object_id="1", text="kept")
+        right = Permission.objects.get(codename="add_user")
+        User.objects.get().user_permissions.add(right)
+        archive = dumped()
+        kind.delete()
+        refused = load(archive)
+        assert refused.code == 4
+        assert "--drop-stale" in refused.err
+
+        done = run("diskette_load", archive, "--no-input", "--drop-stale", "--format", "json")
+        assert done.code == 0, done.out
+        dropped = {
+            each["model"]: each
+            for each in json.loads(done.out)["findings"]
+            if each["code"].startswith("stale-")
+        }
+        assert dropped.keys() == {
+            "auth.User_user_permissions",
+            "auth.Group_permissions",
+            "admin.LogEntry",
+            "library.Note",
+        }
+        assert all(each["severity"] == "warning" for each in dropped.values())
+        assert dropped["library.Note"]["count"] == 1
+        assert "these rows are left out" in dropped["library.Note"]["message"]
+        assert library.Note.objects.get().text == "kept"
+        assert LogEntry.objects.get().content_type is None
+        assert list(User.objects.get().user_permissions.all()) == [right]
+        assert not Group.objects.get().permissions.exists()
+
+
+def test_a_manager_that_hides_rows(project, settings):
+    """4: the cure is to leave the parameter out."""
+    library.Draft.everything.create(title="h", hidden=True)
+    drafts = {"models": "library.Draft", "use_base_manager": False}
+    settings.DISKETTE_APPS = [["drafts", drafts]]
+    (told,) = found("diskette_check", "--data")["hidden-rows"]
+    assert (told["definition"], told["model"], told["count"]) == ("drafts", "library.Draft", 1)
+    assert found("diskette_dump", "--no-storages")["hidden-rows"] == [told]
+
+    del drafts["use_base_manager"]
+    archive = dumped()
+    library.Draft.everything.all().delete()
+    assert load(archive).code == 0
+    assert library.Draft.everything.get().title == "h"
+
+
+def test_models_that_no_definition_takes(project, settings):
+    """5: named with their rows in each report, and no longer once they are settled."""
+    library.Mark.objects.bulk_create([library.Mark() for _ in range(3)])
+    (told,) = found("diskette_check", "--data")["uncovered-model"]
+    assert (told["model"], told["count"], told["severity"]) == ("library.Mark", 3, "warning")
+    assert found("diskette_dump", "--no-storages")["uncovered-model"] == [told]
+
+    settings.DISKETTE_APPS = [*settings.DISKETTE_APPS, ["marks", {"models": ["library.Mark"]}]]
+    assert "uncovered-model" not in found("diskette_check", "--data")
+    archive = dumped()
+    library.Mark.objects.all().delete()
+    assert load(archive).code == 0
+    assert library.Mark.objects.count() == 3
+
+    settings.DISKETTE_APPS[-1][1].update(models="library", excludes=["library.Mark"])
+    (told,) = found("diskette_check", "--data")["uncovered-model"]
+    assert (told["severity"], told["definition"]) == ("info", "marks")
+
+
+def test_natural_keys_that_are_not_unique(project, settings, monkeypatch):
+    """9: two rows by one name; the cure is to refer to them by their keys."""
+    both = [library.Publisher.objects.create(name=n, founded="1900-01-01") for n in "ab"]
+    library.Series.objects.create(title="s", publisher=both[1])
+    series = {"models": ["library.Publisher", "library.Series"], "natural_foreign": True}
+    settings.DISKETTE_APPS = [["series", series]]
+    monkeypatch.setattr(library.Publisher, "natural_key", lambda self: (self.founded,))
+    (told,) = found("diskette_check", "--data")["natural-key"]
+    assert (told["model"], told["count"], told["keys"]) == (
+        "library.Publisher",
+        2,
+        [["1900-01-01"]],
+    )
+    done = run("diskette_dump", "--no-storages")
+    assert done.code == 4
+    assert "Remove 'natural_foreign' from 'series'" in done.err
+    assert load(done.last_line).code == 4
+
+    del series["natural_foreign"]
+    assert run("diskette_dump", "--no-storages").code == 0
+    assert load("latest").code == 0
+    assert library.Series.objects.get().publisher == both[1]
+
+
+class TestFiles:
+    """10: rows name files that are not there, and files that no row names."""
+
+    @pytest.fixture
+    def media(self, project, settings):
+        settings.MEDIA_ROOT = project.media
+        settings.DISKETTE_APPS = [["books", {"models": "library"}]]
+        library.Book.objects.create(pk=1, title="a", isbn="1", cover="a.txt")
+        library.Book.objects.create(pk=2, title="b", isbn="2", cover="covers/lost.png")
+        library.Book.objects.create(pk=3, title="c", isbn="3")
+        return project.media
+
+    def test_both_are_told(self, media):
+        told = found("diskette_check", "--data")
+        (missing,) = told["file-missing"]
+        assert (missing["model"], missing["field"], missing["keys"], missing["objects"]) == (
+            "library.Book",
+            "cover",
+            ["covers/lost.png"],
+            ["2"],
+        )
+        (loose,) = told["file-unnamed"]
+        assert (loose["severity"], loose["count"], loose["keys"]) == ("info", 1, ["sub/b.txt"])
+        assert found("diskette_dump")["file-missing"] == [missing]
+
+    def test_the_cure_is_the_file(self, media):
+        (media / "covers").mkdir()
+        (media / "covers" / "lost.png").write_bytes(b"found")
+        assert "file-missing" not in found("diskette_check", "--data")
+        archive = run("diskette_dump").last_line
+        (media / "covers" / "lost.png").unlink()
+        assert load(archive).code == 0
+        assert (media / "covers" / "lost.png").read_bytes() == b"found"
+
+    def test_a_directory_that_is_no_storage_is_named(self, media, project, settings):
+        settings.DISKETTE_STORAGES = [project.media / "sub"]
+        (missing,) = found("diskette_check", "--data")["file-missing"]
+        assert missing["count"] == 2
+        settings.DISKETTE_STORAGES = [project.base / "other"]
+        (project.base / "other").mkdir()
+        (missing,) = found("diskette_check", "--data")["file-missing"]
+        assert f"Add Path({str(project.media)!r}) to DISKETTE_STORAGES" in missing["hint"]
+
+
+def test_five_problems_are_five_findings_of_one_report(project, settings):
+    settings.DISKETTE_APPS = [
+        ["drafts", {"models": "library.Draft", "use_base_manager": False}],
+        ["cities", {"models": ["library.City"]}],
+        ["notes", {"models": ["library.Note"]}],
+        ["loans", {"models": ["library.Loan", "library.Book"], "natural_foreign": True}],
+    ]
+    library.Draft.everything.create(title="h", hidden=True)
+    country = library.Country.objects.create(name="x")
+    library.City.objects.create(name="c", country=country)
+    kind = ContentType.objects.create(app_label="legacy", model="poll")
+    library.Note.objects.create(content_type=kind, object_id="1", text="x")
+    with connection.constraint_checks_disabled():
+        library.Loan.objects.create(book_id="none")
+    done = run("diskette_check", "--data")
+    assert done.code == 4
+    for code in (
+        "hidden-rows",
+        "stale-contenttype",
+        "uncovered-model",
+        "warning [foreignkey-missing",
+        "error [foreignkey-missing",
+    ):
+        assert code in done.out
+    assert done.out.strip().splitlines()[-1].startswith("Definitions, rows and files: 1 error, ")
+    library.Loan.objects.all().delete()
+
+
+def test_definitions_that_are_wrong_are_findings_too(project, settings):
+    settings.DISKETTE_APPS = [["a", {"models": "auth.user"}], ["b", {"model": "auth"}]]
+    told = found("diskette_check")["configuration"]
+    assert len(told) == 3
+    assert run("diskette_check").code == 4
+
+
+def test_definitions_alone_are_judged_without_a_database(project, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert run("diskette_check").code == 0
