@@ -359,6 +359,19 @@ def check_conflict(model: type[Model], constraint: str, sample: Sample) -> Findi
     )
 
 
+def unjudged(entry: ModelEntry) -> Finding:
+    """Rows of the archive whose model is not installed, so that nothing is known of them."""
+    return Finding(
+        code="unknown-model",
+        severity=Severity.ERROR,
+        message=f"{entry.model}: the archive has {rows(entry.rows)} of it, but this project has no "
+        "such model, so what they refer to is unknown.",
+        hint="Inspect the archive with the project that made it.",
+        model=entry.model,
+        count=entry.rows,
+    )
+
+
 def unknown_field(model: type[Model], field: str, sample: Sample, *, ignored: bool) -> Finding:
     label = model._meta.label
     return Finding(

@@ -17,7 +17,7 @@ from diskette.data import constraints, findings, natural, needs, sampling, table
 from diskette.data.engines.staging import REFUSED, batches
 from diskette.data.findings import SAMPLE, Sample
 from diskette.data.kinds import AnyField
-from diskette.data.outcome import Outcome
+from diskette.data.outcome import Mode, Outcome
 from diskette.data.stage import Staging
 from diskette.data.tables import AnyReference
 
@@ -42,6 +42,20 @@ def check(
         dropped = list(_drop_stale(outcome)) if drop_stale else []
         added = needs.leave_out_unneeded(outcome)
         return [*dropped, *added, *_problems(outcome)]
+
+
+def unresolved(
+    staging: Staging, models: Sequence[type[Model]], *, beside: Sequence[type[Model]]
+) -> list[Finding]:
+    """The references that lead out of the archive, where nothing but it is to be had.
+
+    `beside`: the models whose tables are there and empty, but for what `migrate` makes.
+    """
+    around = tuple(model for model in beside if model not in models)
+    outcome = replace(staging.outcome(models, Mode.REPLACE), neighbours=around, alone=True)
+    with staging.engine.explained(), staging.engine.opened(writing=True):
+        natural.resolve(outcome)
+        return [each for model in outcome.models for each in _of_references(outcome, model)]
 
 
 def _drop_stale(outcome: Outcome) -> Iterator[Finding]:
@@ -87,7 +101,7 @@ def _of_references(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
             f"FROM {outcome.engine.staged(model)} AS referring WHERE {_dangles(outcome, reference)}"
         )
         if sample := _sample(outcome, model, reference, missing):
-            loaded = outcome.loads(referred)
+            loaded = outcome.alone or outcome.loads(referred)
             finding = findings.foreignkey_missing(
                 model, reference.name, referred, sample, loaded=loaded
             )
@@ -104,7 +118,7 @@ def _unnamed(outcome: Outcome, model: type[Model], reference: AnyReference) -> I
     if sample and referred._meta.label in natural.NEVER_LOADED:
         yield findings.stale(model, reference.name, referred, sample)
     elif sample:
-        loaded = outcome.loads(referred)
+        loaded = outcome.alone or outcome.loads(referred)
         yield findings.foreignkey_missing(model, reference.name, referred, sample, loaded=loaded)
 
 

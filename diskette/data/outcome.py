@@ -33,6 +33,8 @@ class Outcome:
     mode: Mode
     added: Collection[type[Model]] = ()
     """Of the models, those of which only rows that the others need and nobody has are loaded."""
+    alone: bool = False
+    """Whether the archive is judged by itself, and no site is beside it."""
 
     def merges(self, model: type[Model]) -> bool:
         """Whether the model's live rows stay, where the archive does not change them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from diskette import fetch
 from diskette.core.archive import ArchiveReader
 from diskette.core.exceptions import UsageError
 from diskette.core.manifest import Manifest
-from diskette.management.base import DisketteCommand
+from diskette.core.report import JSON, Finding, Severity, worst
+from diskette.doctor import closed
+from diskette.management.base import FINDINGS, DisketteCommand
 from diskette.management.console import finding_lines, stat_words
 
 
@@ -25,6 +27,11 @@ class Command(DisketteCommand):
         """Which archive."""
         super().add_arguments(parser)
         parser.add_argument("archive", help="a path, a name in the destination, or `latest`")
+        parser.add_argument(
+            "--closed",
+            action="store_true",
+            help="prove that it loads by itself: every reference of its rows is read and resolved",
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Print the manifest, for people or as it is."""
@@ -33,12 +40,27 @@ class Command(DisketteCommand):
         path = Path(fetch.named(options["archive"]))
         with ArchiveReader(path) as reader:
             manifest = reader.manifest
+        found = closed.unresolved(path, lambda _: None) if options["closed"] else []
         if options["format"] == "json":
-            shape = orjson.loads(manifest.to_bytes())
-            self.print_json({"path": str(path), "bytes": path.stat().st_size} | shape)
-            return
-        for line in _lines(path, manifest):
-            self.stdout.write(line)
+            shape: dict[str, JSON] = {"path": str(path), "bytes": path.stat().st_size}
+            shape |= orjson.loads(manifest.to_bytes())
+            if options["closed"]:
+                shape["unresolved"] = [finding.to_json() for finding in found]
+            self.print_json(shape)
+        else:
+            proven = _proof(found) if options["closed"] else ()
+            self.stdout.write("\n".join((*_lines(path, manifest), *proven)))
+        if worst(found) is Severity.ERROR:
+            self.stop("", FINDINGS)
+
+
+def _proof(found: Sequence[Finding]) -> Iterator[str]:
+    for finding in found:
+        yield from finding_lines(finding)
+    if worst(found) is Severity.ERROR:
+        yield "Not closed: it needs what the errors above name."
+    else:
+        yield "Closed: every reference of its rows leads to a row of it, or to what migrate makes."
 
 
 def _lines(path: Path, manifest: Manifest) -> Iterator[str]:
