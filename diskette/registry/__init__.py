@@ -16,8 +16,10 @@ from diskette.registry.installed import (
     is_bookkeeping,
     is_dumpable,
     migration_leaves,
+    migrations_on_disk,
     never_dumped,
     owner_of,
+    unapplied_migrations,
 )
 from diskette.registry.relations import Need, Relation, load_order, relations
 from diskette.registry.resolution import (
@@ -42,9 +44,11 @@ __all__ = [
     "load_order",
     "made_from_installed",
     "migration_leaves",
+    "migrations_on_disk",
     "never_dumped",
     "of_gap",
     "owner_of",
     "relations",
     "resolve",
+    "unapplied_migrations",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from itertools import groupby
 
@@ -121,20 +121,38 @@ def migration_leaves(using: str) -> dict[str, tuple[str, ...]]:
 
     Raises ConfigurationError where the migrations on disk are no whole graph.
     """
+    loader = _loader(using)
+    nodes = loader.graph.node_map
+    applied = {key: nodes[key] for key in sorted(nodes) if key in loader.applied_migrations}
+    return _by_application(
+        (app, name)
+        for (app, name), node in applied.items()
+        if not any(child.key[0] == app and child.key in applied for child in node.children)
+    )
+
+
+def unapplied_migrations(using: str) -> dict[str, tuple[str, ...]]:
+    """Per application label, the migrations on disk that this database lacks."""
+    loader = _loader(using)
+    return _by_application(sorted(loader.graph.nodes.keys() - loader.applied_migrations.keys()))
+
+
+def migrations_on_disk(using: str) -> dict[str, tuple[str, ...]]:
+    """Per application label, every migration that this release of the project has."""
+    return _by_application(sorted(_loader(using).disk_migrations))
+
+
+def _loader(using: str) -> MigrationLoader:
     try:
-        loader = MigrationLoader(connections[using], ignore_no_migrations=True)
+        return MigrationLoader(connections[using], ignore_no_migrations=True)
     except (BadMigrationError, NodeNotFoundError) as error:
         raise ConfigurationError(
             f"The migrations cannot be read: {error}. manage.py showmigrations shows where."
         ) from error
-    nodes = loader.graph.node_map
-    applied = {key: nodes[key] for key in sorted(nodes) if key in loader.applied_migrations}
-    leaves = [
-        (app, name)
-        for (app, name), node in applied.items()
-        if not any(child.key[0] == app and child.key in applied for child in node.children)
-    ]
-    return {app: tuple(name for _, name in keys) for app, keys in groupby(leaves, lambda k: k[0])}
+
+
+def _by_application(keys: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    return {app: tuple(name for _, name in group) for app, group in groupby(keys, lambda k: k[0])}
 
 
 class Installed:

@@ -28,8 +28,9 @@ from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.core.space import Need, require
 from diskette.data import apply as data_apply
 from diskette.data import integrity, tables, verify
-from diskette.data.findings import rows as counted
 from diskette.data.stage import Staging
+from diskette.doctor import versions
+from diskette.doctor.versions import Meeting
 from diskette.models import Now, Run, Step
 from diskette.steps import dump
 from diskette.steps.context import Context
@@ -112,7 +113,14 @@ def check_compatibility(context: Context) -> StepReport:
     """Compare the archive's models, fields and migrations with this project's, and make room."""
     manifest = _manifest(context)
     entries = _models(manifest, context.options)
-    findings = [*_unknown(entries, context.options), *_migrated(context, manifest, entries)]
+    findings = versions.of_versions(
+        Meeting(
+            manifest=manifest,
+            pairs=[(entry, _target(entry)) for entry in entries],
+            databases=context.output("fetch_archive")["databases"],
+            ignored=context.options["ignore_nonexistent"],
+        )
+    )
     _refuse(findings)
     for staging, models in _by_database(context).items():
         staging.drop()
@@ -399,49 +407,6 @@ def _needs(context: Context) -> Iterable[Need]:
             yield Need(
                 directory=storages.staged_in(live), bytes=tree.raw_bytes, why=f"storage {tree.name}"
             )
-
-
-def _unknown(entries: Iterable[ModelEntry], options: Mapping[str, JSON]) -> Iterable[Finding]:
-    """Models of the archive that this project does not have."""
-    ignored = options["ignore_nonexistent"]
-    for entry in entries:
-        if _target(entry) is None:
-            yield Finding(
-                code="unknown-model",
-                severity=Severity.WARNING if ignored else Severity.ERROR,
-                message=f"{entry.model}: the archive has {counted(entry.rows)} of it, but this "
-                "project has no such model" + ("; they are left out." if ignored else "."),
-                hint="To keep them, install the application that has it."
-                + ("" if ignored else " Or leave them out: --ignorenonexistent."),
-                model=entry.model,
-                count=entry.rows,
-            )
-
-
-def _migrated(
-    context: Context, manifest: Manifest, entries: Iterable[ModelEntry]
-) -> Iterable[Finding]:
-    """Applications whose migrations differ: a warning, for the fields decide what can be loaded."""
-    labels = {entry.model.split(".")[0] for entry in entries if _target(entry)}
-    here: dict[str, tuple[str, ...]] = {}
-    for alias in context.output("fetch_archive")["databases"]:
-        here |= registry.migration_leaves(alias)
-    for label in sorted(labels):
-        there, now = manifest.migrations.get(label, ()), here.get(label, ())
-        if set(there) != set(now):
-            yield Finding(
-                code="migration-mismatch",
-                severity=Severity.WARNING,
-                message=f"{label}: the archive was made at {_named(there)}, "
-                f"this database is at {_named(now)}.",
-                hint="If the load is refused, load into the release of the project that the "
-                "archive was made with, and upgrade then.",
-                model=label,
-            )
-
-
-def _named(migrations: Sequence[str]) -> str:
-    return ", ".join(migrations) or "no migration"
 
 
 def _found_while_loading(context: Context) -> list[Finding]:

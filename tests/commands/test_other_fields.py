@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import orjson
 import pytest
 import zstandard
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db.migrations.recorder import MigrationRecorder
 
 from diskette.core.archive import ArchiveReader, write_archive
 from diskette.core.checksum import digest_of
@@ -30,12 +34,12 @@ def with_colour(fields: dict[str, Any]) -> None:
     fields["colour"] = "red"
 
 
-def made_again(archive: Path, directory: Path, change: Change) -> Path:
-    """The archive as a project whose users have other fields would have made it."""
+def made_again(archive: Path, directory: Path, change: Change, of: str = "auth.User") -> Path:
+    """The archive as a project whose models have other fields would have made it."""
     with ArchiveReader(archive) as reader:
         manifest = reader.manifest
         members = reader.extract([each.name for each in manifest.members], directory)
-    (entry,) = [each for each in manifest.models if each.model == "auth.User"]
+    (entry,) = [each for each in manifest.models if each.model == of]
     changed = rewritten(entry, members[entry.member.name], change)
     path = directory / "older.tar"
     write_archive(path, holding(manifest, changed), members)
@@ -92,3 +96,80 @@ def test_a_field_removed_since_is_refused_unless_it_may_be_left_out(project, arc
     done = run("diskette_load", str(older), "--no-input")
     assert done.code == 4
     assert "auth.User has no field colour here, but has it in 1 row of the archive" in done.err
+
+
+# The verdict, before a row is read
+
+
+def without_staff(fields: dict[str, Any]) -> None:
+    del fields["user"]
+
+
+def verdict(archive: Path, *options: str) -> dict[str, Any]:
+    done = run("diskette_load", str(archive), "--check", "--format", "json", *options)
+    (found,) = [f for f in json.loads(done.out)["findings"] if f["code"] == "version"]
+    return found
+
+
+def at(archive: Path, directory: Path, leaf: str) -> Path:
+    """The archive as if its users' tables had been at another migration."""
+    with ArchiveReader(archive) as reader:
+        manifest = reader.manifest
+        members = reader.extract([each.name for each in manifest.members], directory)
+    path = directory / "other.tar"
+    migrations = {**manifest.migrations, "auth": (leaf,)}
+    write_archive(path, replace(manifest, migrations=migrations), members)
+    return path
+
+
+def test_an_archive_of_the_same_version_needs_no_verdict(project, archive):
+    done = run("diskette_load", str(archive), "--check", "--format", "json")
+    assert json.loads(done.out)["findings"] == []
+
+
+def test_the_verdict_is_loadable_where_every_field_is_here(project, archive, tmp_path):
+    older = at(archive, tmp_path / "members", "0001_initial")
+    assert verdict(older)["message"].endswith("It is loadable: every field that it has is here.")
+    assert run("diskette_load", str(older), "--no-input").code == 0
+
+
+def test_the_verdict_is_what_has_to_be_left_out_and_how(project, archive, tmp_path):
+    newer = made_again(archive, tmp_path / "members", with_colour)
+    told = verdict(newer)
+    assert told["message"].endswith("It is loadable without auth.User.colour.")
+    assert told["hint"] == "Load with --ignorenonexistent to leave them out."
+    assert run("diskette_load", str(newer), "--no-input", "--ignorenonexistent").code == 0
+
+
+def test_the_verdict_is_impossible_where_a_field_here_has_nothing_to_hold(project, settings):
+    settings.DISKETTE_APPS = [["logs", {"models": ["admin.LogEntry"]}]]
+    LogEntry.objects.create(user=User.objects.get(), object_id="1", action_flag=1)
+    archive = Path(run("diskette_dump", "--no-storages").last_line)
+    older = made_again(archive, project.base / "members", without_staff, of="admin.LogEntry")
+    told = verdict(older)
+    assert told["message"].endswith(
+        "It is impossible, because the archive has no admin.LogEntry.user."
+    )
+    assert "release of the project that the archive was made with" in told["hint"]
+    assert run("diskette_load", str(older), "--no-input").code == 4
+
+
+def test_the_verdict_is_migrate_first_and_then_it_loads(project, settings):
+    settings.DISKETTE_APPS = [["logs", {"models": ["admin.LogEntry", "auth.User"]}]]
+    archive = Path(run("diskette_dump", "--no-storages").last_line)
+    recorded = MigrationRecorder.Migration.objects.filter(app="admin", name__startswith="0003")
+    recorded.delete()
+    try:
+        assert "migrate first" in verdict(archive)["message"]
+        done = run("diskette_load", str(archive), "--no-input")
+        assert done.code == 4
+        assert "cure: Run `manage.py migrate admin --database default`" in done.err
+    finally:
+        call_command("migrate", "admin", database="default", verbosity=0)
+    assert run("diskette_load", str(archive), "--no-input").code == 0
+
+
+def test_an_archive_of_a_later_release_names_the_release_to_install(project, archive, tmp_path):
+    newer = at(archive, tmp_path / "members", "0099_later")
+    done = run("diskette_load", str(newer), "--check")
+    assert "Install the release of the project that has auth.0099_later" in done.err

@@ -166,6 +166,49 @@ class TestStaleLinks:
         assert not Group.objects.get().permissions.exists()
 
 
+class TestPluginsBeforeTheirParents:
+    """3: the order in the settings could not load."""
+
+    def fall(self) -> None:
+        publisher = library.Publisher.objects.create(name="p")
+        series = library.Series.objects.create(title="s", publisher=publisher)
+        library.Book.objects.create(title="b", isbn="1", series=series)
+
+    def test_the_cure_is_the_order_printed(self, project, settings):
+        self.fall()
+        definitions = {
+            "books": {"models": ["library.Book"]},
+            "series": {"models": ["library.Series"]},
+            "publishers": {"models": ["library.Publisher"]},
+        }
+        settings.DISKETTE_APPS = [[name, each] for name, each in definitions.items()]
+        done = run("diskette_check")
+        assert "library.Book.series refers to library.Series" in done.out
+        assert "The order that loads: publishers, series, books." in done.out
+        assert load(dumped()).code == 0
+
+        order = json.loads(run("diskette_check", "--format", "json").out)["load_order"]
+        settings.DISKETTE_APPS = [[name, definitions[name]] for name in order]
+        assert "order" not in found("diskette_check")
+        assert load(dumped()).code == 0
+        assert library.Book.objects.get().series.publisher.name == "p"
+
+    def test_circles_load_as_they_are(self, project, settings):
+        settings.DISKETTE_APPS = [
+            ["cities", {"models": ["library.City"]}],
+            ["countries", {"models": ["library.Country"]}],
+        ]
+        country = library.Country.objects.create(name="x")
+        country.capital = library.City.objects.create(name="c", country=country)
+        country.save()
+        archive = dumped()
+        library.Country.objects.update(capital=None)
+        library.City.objects.all().delete()
+        library.Country.objects.all().delete()
+        assert load(archive).code == 0
+        assert library.Country.objects.get().capital.name == "c"
+
+
 def test_a_manager_that_hides_rows(project, settings):
     """4: the cure is to leave the parameter out."""
     library.Draft.everything.create(title="h", hidden=True)

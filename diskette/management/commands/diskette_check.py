@@ -33,32 +33,36 @@ class Command(DisketteCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Print what is found, errors last, where they are seen."""
-        found = _examined(options["app"], data=options["data"])
+        found, order = _examined(options["app"], data=options["data"])
         if options["format"] == "json":
-            self.print_json({"findings": [finding.to_json() for finding in found]})
+            shape = {"findings": [finding.to_json() for finding in found], "load_order": order}
+            self.print_json(shape)
         else:
             for finding in sorted(found, key=lambda each: list(Severity).index(each.severity)):
                 self.stdout.write("\n".join(finding_lines(finding)))
+            if any(finding.code == "order" for finding in found):
+                self.stdout.write(f"The order that loads: {', '.join(order)}.")
             self.stdout.write(_summary(found, data=options["data"]))
         if any(finding.severity is Severity.ERROR for finding in found):
             self.stop("", FINDINGS)
 
 
-def _examined(only: Sequence[str], *, data: bool) -> list[Finding]:
+def _examined(only: Sequence[str], *, data: bool) -> tuple[list[Finding], list[str]]:
+    """What was found, and the names of the definitions in the order that loads."""
     found = [_as_finding(message) for message in checks.check_settings()]
     if any(finding.severity is Severity.ERROR for finding in found):
-        return found
+        return found, []
     try:
         resolution = registry.resolve(only)
     except ConfigurationError as error:
-        return [*found, *map(_of_problem, error.problems)]
+        return [*found, *map(_of_problem, error.problems)], []
     found += doctor.of_definitions(resolution, data_follows=data)
     if data:
         trees = storages.resolve()
         found += doctor.of_data(
             doctor.Patient(resolution=resolution, storages=trees, tick=lambda _: None)
         )
-    return found
+    return found, [each.name for each in resolution.definitions]
 
 
 def _as_finding(message: CheckMessage) -> Finding:
