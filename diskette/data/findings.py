@@ -238,6 +238,19 @@ def uncovered(model: type[Model], count: int, *, database: str, excluded_by: str
     )
 
 
+def no_transactions(model: type[Model], *, engine: str, database: str) -> Finding:
+    """A table that shows no instant, and that no load can undo."""
+    label, table = model._meta.label, model._meta.db_table
+    return Finding(
+        code="no-transactions",
+        severity=Severity.WARNING,
+        message=f"{label}: its table {table} in database {database!r} is of the engine {engine}, "
+        "which has no transactions: rows written while a dump reads it may be half in the archive.",
+        hint=f"ALTER TABLE {table} ENGINE=InnoDB; a load refuses to write to it as it is.",
+        model=label,
+    )
+
+
 def shared_natural_keys(
     model: type[Model], sample: Sample, *, definition: str, cure: str
 ) -> Finding:

@@ -74,6 +74,16 @@ def hidden(table: Table) -> int:
     return count(table) - int(sampling.query(table.connection, shown, condition.parameters)[0][0])
 
 
+def unsteady(models: Sequence[type[Model]], database: str) -> Iterator[Finding]:
+    """Tables that no snapshot holds still; only MariaDB and MySQL have such."""
+    if connections[database].vendor != "mysql":
+        return
+    from diskette.data.engines.mysql_tables import without_transactions
+
+    for model, engine in without_transactions(models, database).items():
+        yield findings.no_transactions(model, engine=engine, database=database)
+
+
 def dangling(table: Table, dumped: Mapping[type[Model], Table]) -> Iterator[Finding]:
     """References to rows that the archive will not have, though it has their model."""
     for reference in tables.references(table.model):

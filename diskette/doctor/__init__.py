@@ -71,6 +71,7 @@ def of_data(patient: Patient) -> list[Finding]:
 def _of_definition(
     definition: ResolvedDefinition, dumped: Mapping[type[Model], Table], tick: Tick
 ) -> Iterator[Finding]:
+    yield from soundness.unsteady(definition.models, definition.database)
     for model in definition.models:
         table = dumped[model]
         if count := soundness.hidden(table):

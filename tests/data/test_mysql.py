@@ -14,7 +14,7 @@ from django.db import OperationalError, connections
 
 from diskette.core.exceptions import ConfigurationError, DatabaseAway, DatabaseRefused
 from diskette.core.report import Severity
-from diskette.data import dump
+from diskette.data import dump, soundness
 from diskette.data.engines import mysql_staging
 from tests.data.loading import Archive, Loading, staged_tables
 from tests.library import models as library
@@ -212,19 +212,38 @@ class TestWhatItHolds:
         assert found.instant == dt.datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)
 
 
-def test_a_table_that_cannot_undo_is_refused_before_anything_is_written(archive, using):
-    archive.write(library.Mark, {"pk": 1})
+@contextmanager
+def marks_in_myisam(using):
     execute(using, "CREATE TABLE kept LIKE library_mark")
     execute(using, "RENAME TABLE library_mark TO aside, kept TO library_mark")
     execute(using, "ALTER TABLE library_mark ENGINE=MyISAM")
     try:
-        with pytest.raises(ConfigurationError, match=r"library_mark \(MyISAM\).*ENGINE=InnoDB"):
-            Loading(archive, using).stage()
+        yield
     finally:
         execute(using, "DROP TABLE library_mark")
         execute(using, "RENAME TABLE aside TO library_mark")
 
+
+def test_a_table_that_cannot_undo_is_refused_before_anything_is_written(archive, using):
+    archive.write(library.Mark, {"pk": 1})
+    with (
+        marks_in_myisam(using),
+        pytest.raises(ConfigurationError, match=r"library_mark \(MyISAM\).*ENGINE=InnoDB"),
+    ):
+        Loading(archive, using).stage()
+
     assert staged_tables(using) == []
+
+
+def test_a_table_that_no_snapshot_holds_still_is_told(using):
+    models = (library.Mark, library.Genre)
+    assert list(soundness.unsteady(models, using)) == []
+    with marks_in_myisam(using):
+        (finding,) = soundness.unsteady(models, using)
+    assert (finding.code, finding.model) == ("no-transactions", "library.Mark")
+    assert f"library_mark in database {using!r} is of the engine MyISAM" in finding.message
+    assert finding.hint.startswith("ALTER TABLE library_mark ENGINE=InnoDB;")
+    assert list(soundness.unsteady(models, "default")) == []
 
 
 class TestApplying:

@@ -26,6 +26,7 @@ from django.utils import timezone
 from diskette import conf
 from diskette.core.exceptions import ConfigurationError
 from diskette.data import tables
+from diskette.data.engines.mysql_tables import without_transactions
 from diskette.data.engines.plain_writing import (
     clock,
     day,
@@ -197,13 +198,8 @@ class MySQLStaging(EngineStaging):
                     self._create_table(model)
 
     def _require_transactions(self, models: Sequence[type[Model]]) -> None:
-        found = self._asked(
-            "SELECT table_name, t.engine FROM information_schema.tables AS t"
-            " JOIN information_schema.engines AS e ON e.engine = t.engine"
-            " WHERE table_schema = database() AND e.transactions <> 'YES'"
-        )
-        names = {model._meta.db_table for model in models}
-        if told := [f"{name} ({engine})" for name, engine in found if name in names]:
+        found = without_transactions(models, self.database)
+        if told := [f"{model._meta.db_table} ({engine})" for model, engine in found.items()]:
             raise ConfigurationError(
                 f"The database {self.database} cannot undo what is written to these tables, so "
                 f"nothing is loaded into any: {', '.join(sorted(told))}. For each of them: "
