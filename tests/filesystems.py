@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import missing
+
 NOBODY = 65534
 
 
@@ -26,7 +28,7 @@ def thin(directory: Path, *, promised: str, kept: str) -> Iterator[Path]:
     """A disk that promises more than it keeps: what is written is refused when it is synced."""
     mkfs = shutil.which("mkfs.ext4", path="/sbin:/usr/sbin:/bin:/usr/bin")
     if mkfs is None:
-        pytest.skip("mkfs.ext4 is not installed")
+        missing("mkfs.ext4 is not installed")
     with mounted(directory.with_name("pool"), f"size={kept}") as pool:
         image = pool / "image"
         subprocess.run(["truncate", "--size", promised, image], check=True)

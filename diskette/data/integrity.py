@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from django.db.models import Model
 
 from diskette.core.report import JSON, Finding
-from diskette.data import constraints, findings, natural, needs, sampling, tables
+from diskette.data import constraints, findings, natural, needs, sampling, tables, undeclared
 from diskette.data.engines.staging import REFUSED, batches
 from diskette.data.findings import SAMPLE, Sample
 from diskette.data.kinds import AnyField
@@ -186,8 +186,11 @@ def _objects(outcome: Outcome, model: type[Model], rows: str) -> tuple[JSON, ...
 def _of_columns(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
     """Nulls where none may be, and values that a column's own check refuses."""
     staged = outcome.engine.staged(model)
+    filled = set(undeclared.not_null(model, outcome.engine.connection))
     rules = [
-        rule for field in tables.stored_fields(model) for rule in _of_column(outcome, model, field)
+        rule
+        for field in tables.stored_fields(model)
+        for rule in _of_column(outcome, model, field, is_filled=field in filled)
     ]
     for rule, rows in _broken(outcome, staged, rules):
         if sample := _sample(outcome, model, rule.field, rows):
@@ -203,9 +206,12 @@ class _Rule:
     finding: Callable[[Sample], Finding]
 
 
-def _of_column(outcome: Outcome, model: type[Model], field: AnyField) -> Iterator[_Rule]:
+def _of_column(
+    outcome: Outcome, model: type[Model], field: AnyField, *, is_filled: bool
+) -> Iterator[_Rule]:
+    """`is_filled`: the column is NOT NULL, whatever the model says."""
     engine = outcome.engine
-    if not field.null or field.primary_key:
+    if not field.null or field.primary_key or is_filled:
         yield _Rule(
             condition=f"referring.{engine.column(field)} IS NULL"
             f" AND {_is_told_nowhere(outcome, model, field)}",
@@ -250,10 +256,12 @@ def _is_told_nowhere(outcome: Outcome, model: type[Model], field: AnyField) -> s
 def _of_constraints(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
     """Rows that break what the model declares, in the table as it will be."""
     connection, merging = outcome.engine.connection, outcome.merges(model)
-    for unique in constraints.unique(model, connection):
+    by_hand = undeclared.unique(model, connection)
+    for unique in (*constraints.unique(model, connection), *by_hand):
         if sample := _shared(outcome, model, unique):
             yield findings.unique_conflict(model, unique.name, sample, merging=merging)
-    for check in constraints.checks(model, connection):
+    checks_by_hand = undeclared.checks(model, connection)
+    for check in (*constraints.checks(model, connection), *checks_by_hand):
         rows = f"FROM ({outcome.staged(model)}) AS referring WHERE NOT {check.condition}"
         if count := outcome.engine.scalar(f"SELECT count(*) {rows}"):
             sample = Sample(count=count, objects=_objects(outcome, model, rows))

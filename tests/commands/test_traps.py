@@ -244,6 +244,45 @@ def test_models_that_no_definition_takes(project, settings):
     assert (told["severity"], told["definition"]) == ("info", "marks")
 
 
+class TestConflictsAtTheTarget:
+    """8: what stays in the database, or what it demands, does not go with the archive."""
+
+    @pytest.fixture
+    def genres(self, project, settings):
+        settings.DISKETTE_APPS = [["genres", {"models": ["library.Genre", "library.Author"]}]]
+        library.Genre.objects.create(pk=1, name="novel")
+        library.Author.objects.bulk_create([library.Author(pk=pk, name="Ann") for pk in (1, 2)])
+
+    def test_rows_that_stay_are_listed_and_replace_is_the_cure(self, genres):
+        archive = dumped()
+        library.Genre.objects.update(id=7)
+        done = load(archive, "--mode", "merge")
+        assert done.code == 4
+        assert "share values of name that must be unique: novel" in done.err
+        assert "or load with --mode replace" in done.err
+        assert list(library.Genre.objects.values_list("pk", flat=True)) == [7]
+        assert load(archive, "--mode", "replace").code == 0
+
+    def test_an_index_made_by_hand_is_known_before_anything_is_written(self, genres):
+        archive = dumped()
+        library.Author.objects.filter(pk=2).delete()
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE UNIQUE INDEX one_name ON library_author (name)")
+        try:
+            done = load(archive)
+            assert done.code == 4
+            assert "name (by one_name, which no model declares) that must be unique" in done.err
+            assert library.Author.objects.count() == 1
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("DROP INDEX one_name")
+        library.Author.objects.all().delete()
+        library.Author.objects.bulk_create(
+            [library.Author(pk=pk, name=name) for pk, name in ((1, "Ann"), (2, "Bea"))]
+        )
+        assert load(dumped()).code == 0
+
+
 def test_natural_keys_that_are_not_unique(project, settings, monkeypatch):
     """9: two rows by one name; the cure is to refer to them by their keys."""
     both = [library.Publisher.objects.create(name=n, founded="1900-01-01") for n in "ab"]

@@ -8,8 +8,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
+from django.db import connections
 
 from diskette.core.report import Severity
+from tests.data.conftest import MARIADB, POSTGRESQL, SQLITE, clear
 from tests.data.loading import Archive, Loading
 from tests.library import models as library
 
@@ -382,3 +384,76 @@ def test_dates_and_times_out_of_a_column_are_no_surprise(archive, using):
     loading = Loading(archive, using)
     assert loading.load() == []
     assert library.Publisher.objects.using(using).get().founded == dt.date(1, 1, 1)
+
+
+class TestConstraintsThatNoModelDeclares:
+    @pytest.fixture
+    def by_hand(self, using):
+        """Runs statements, and takes back what they did."""
+        undo = []
+
+        def change(statement: str, back: str) -> None:
+            execute(using, statement)
+            undo.append(back)
+
+        yield change
+        clear(using)
+        for statement in undo:
+            execute(using, statement)
+
+    def test_a_unique_index_is_kept_with_the_keys_that_break_it(self, archive, using, by_hand):
+        of = " ON library_author" if connections[using].vendor == "mysql" else ""
+        by_hand("CREATE UNIQUE INDEX one_name ON library_author (name)", f"DROP INDEX one_name{of}")
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("aabc", 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert finding.code == "unique-conflict"
+        assert (finding.keys, finding.objects, finding.count) == (("a",), (1, 2), 2)
+        assert "one_name, which no model declares" in finding.message
+
+    @pytest.mark.parametrize("using", [SQLITE, POSTGRESQL], indirect=True)
+    def test_a_unique_index_of_some_rows_is_left_to_the_database(self, archive, using, by_hand):
+        by_hand(
+            "CREATE UNIQUE INDEX one_name ON library_author (name) WHERE mentor_id IS NOT NULL",
+            "DROP INDEX one_name",
+        )
+        archive.write(library.Author, *[{"pk": pk, "name": "a", "mentor": None} for pk in (1, 2)])
+        assert problems(archive, using) == []
+
+    @pytest.mark.parametrize("using", [POSTGRESQL, MARIADB], indirect=True)
+    def test_a_check_is_kept_with_the_rows_that_break_it(self, archive, using, by_hand):
+        by_hand(
+            "ALTER TABLE library_author ADD CONSTRAINT no_x CHECK (name <> 'x')",
+            "ALTER TABLE library_author DROP CONSTRAINT no_x",
+        )
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("axbx", 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert (finding.code, finding.field, finding.objects) == (
+            "value-out-of-range",
+            "no_x",
+            (2, 4),
+        )
+
+    @pytest.mark.parametrize("using", [POSTGRESQL, MARIADB], indirect=True)
+    def test_a_column_that_may_not_be_null_is_kept(self, archive, using, by_hand):
+        change = {
+            "postgresql": (
+                "ALTER COLUMN founded SET NOT NULL",
+                "ALTER COLUMN founded DROP NOT NULL",
+            ),
+            "mysql": ("MODIFY founded date NOT NULL", "MODIFY founded date NULL"),
+        }[connections[using].vendor]
+        by_hand(*(f"ALTER TABLE library_publisher {each}" for each in change))
+        archive.write(library.Publisher, {"pk": 1, "name": "a", "founded": None})
+        finding = the_only(problems(archive, using))
+        assert (finding.code, finding.field, finding.objects) == ("null-conflict", "founded", (1,))
+
+
+def execute(using: str, statement: str) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute(statement)
