@@ -7,8 +7,10 @@ functional constraints), Django compiles it as it did for the live table.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from django.db.models import Model
 
@@ -39,7 +41,7 @@ def check(
     with engine.explained(), engine.opened(writing=True), engine.checking():
         needs.leave_out_known(outcome)
         natural.resolve(outcome)
-        dropped = list(_drop_stale(outcome)) if drop_stale else []
+        dropped = _drop_stale(outcome) if drop_stale else []
         added = needs.leave_out_unneeded(outcome)
         return [*dropped, *added, *_problems(outcome)]
 
@@ -58,8 +60,33 @@ def unresolved(
         return [each for model in outcome.models for each in _of_references(outcome, model)]
 
 
-def _drop_stale(outcome: Outcome) -> Iterator[Finding]:
-    """Forget links that nothing answers to: a field's value, or its row where it must have one."""
+def _drop_stale(outcome: Outcome) -> list[Finding]:
+    """Forget links that nothing answers to: a field's value, or its row where it must have one.
+
+    What a first attempt dropped and could not tell any more is remembered beside the staging.
+    """
+    memory = outcome.engine.workspace / f"dropped-{outcome.engine.database}.json"
+    told = _remembered(memory)
+    stale = list(_stale(outcome))
+    told |= {
+        (each.model, each.field): each for each in stale if (each.model, each.field) not in told
+    }
+    partial = memory.with_suffix(".partial")
+    partial.write_text(json.dumps([each.to_json() for each in told.values()]))
+    partial.replace(memory)
+    for model in outcome.models:
+        for reference in natural.references_to_migrated(model):
+            if (model._meta.label, reference.name) in told:
+                _forget(outcome, model, reference)
+    return list(told.values())
+
+
+def _remembered(memory: Path) -> dict[tuple[str | None, str | None], Finding]:
+    shapes = json.loads(memory.read_text()) if memory.exists() else []
+    return {(each.model, each.field): each for each in map(Finding.from_json, shapes)}
+
+
+def _stale(outcome: Outcome) -> Iterator[Finding]:
     for model in outcome.models:
         for reference in natural.references_to_migrated(model):
             missing = _unanswered(outcome, model, reference)
@@ -67,7 +94,6 @@ def _drop_stale(outcome: Outcome) -> Iterator[Finding]:
                 referred = tables.concrete(reference.remote_field.model)
                 finding = findings.stale(model, reference.name, referred, sample)
                 yield findings.dropped(finding, with_row=not reference.null)
-                _forget(outcome, model, reference)
 
 
 def _forget(outcome: Outcome, model: type[Model], reference: AnyReference) -> None:

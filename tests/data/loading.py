@@ -151,8 +151,8 @@ class Loading:
             )
         return self
 
-    def check(self) -> list[Finding]:
-        found = check(self.staging, self.models, mode=self.mode)
+    def check(self, *, drop_stale: bool = False) -> list[Finding]:
+        found = check(self.staging, self.models, mode=self.mode, drop_stale=drop_stale)
         return [f for report in self.reports.values() for f in report.findings] + found
 
     def apply(self, mark: Any = nothing, tick: Any = nothing) -> Loading:

@@ -386,6 +386,42 @@ def test_dates_and_times_out_of_a_column_are_no_surprise(archive, using):
     assert library.Publisher.objects.using(using).get().founded == dt.date(1, 1, 1)
 
 
+class TestStaleLinksThatMayBeDropped:
+    @pytest.fixture
+    def stale(self, archive, using) -> Archive:
+        gone, there = ["legacy", "poll"], ["library", "book"]
+        rows = [(1, gone), (2, there), (3, gone)]
+        archive.write(
+            library.Note,
+            *[{"pk": pk, "content_type": kind, "object_id": "1", "text": ""} for pk, kind in rows],
+        )
+        roles = [(1, gone), (2, there)]
+        archive.write(
+            library.Role,
+            *[{"pk": pk, "name": "r", "about": kind, "permission": None} for pk, kind in roles],
+        )
+        return archive
+
+    def test_they_are_counted_and_nothing_else_goes(self, stale, using):
+        loading = Loading(stale, using).stage()
+        found = {each.model: each for each in loading.check(drop_stale=True)}
+        assert {label: (each.count, each.severity) for label, each in found.items()} == {
+            "library.Note": (2, Severity.WARNING),
+            "library.Role": (1, Severity.WARNING),
+        }
+        loading.apply()
+        assert list(library.Note.objects.using(using).values_list("pk", flat=True)) == [2]
+        about = dict(library.Role.objects.using(using).values_list("pk", "about__model"))
+        assert about == {1: None, 2: "book"}
+        loading.drop()
+
+    def test_a_repeated_check_tells_what_the_first_one_dropped(self, stale, using):
+        loading = Loading(stale, using).stage()
+        first = loading.check(drop_stale=True)
+        assert loading.check(drop_stale=True) == first
+        loading.drop()
+
+
 class TestConstraintsThatNoModelDeclares:
     @pytest.fixture
     def by_hand(self, using):
