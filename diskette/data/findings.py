@@ -68,11 +68,18 @@ def needed(model: type[Model], count: int) -> Finding:
 
 
 def foreignkey_missing(
-    model: type[Model], field: str, target: type[Model], sample: Sample, *, loaded: bool
+    model: type[Model],
+    field: str,
+    target: type[Model],
+    sample: Sample,
+    *,
+    loaded: bool,
+    by_name: bool = False,
 ) -> Finding:
-    """References of the archive to rows that will not be there."""
+    """References of the archive to rows that will not be there; `by_name`: by natural key."""
     label, there = model._meta.label, target._meta.label
     where = "not in the archive" if loaded else "neither in the archive nor in this database"
+    where += ", or not the only one of this natural key" if by_name else ""
     hint = (
         f"Dump again with every row of {there}: look for rows that its manager or its "
         "definition leaves out. Or correct these rows where the archive is made."

@@ -145,7 +145,9 @@ def _unnamed(outcome: Outcome, model: type[Model], reference: AnyReference) -> I
         yield findings.stale(model, reference.name, referred, sample)
     elif sample:
         loaded = outcome.alone or outcome.loads(referred)
-        yield findings.foreignkey_missing(model, reference.name, referred, sample, loaded=loaded)
+        yield findings.foreignkey_missing(
+            model, reference.name, referred, sample, loaded=loaded, by_name=True
+        )
 
 
 def _unanswered(outcome: Outcome, model: type[Model], reference: AnyReference) -> tuple[str, str]:

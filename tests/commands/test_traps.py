@@ -299,7 +299,9 @@ def test_natural_keys_that_are_not_unique(project, settings, monkeypatch):
     done = run("diskette_dump", "--no-storages")
     assert done.code == 4
     assert "Remove 'natural_foreign' from 'series'" in done.err
-    assert load(done.last_line).code == 4
+    refused = load(done.last_line)
+    assert refused.code == 4
+    assert "not the only one of this natural key" in refused.err
 
     del series["natural_foreign"]
     assert run("diskette_dump", "--no-storages").code == 0
