@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import django
-from django.db import connections
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from diskette import conf, doctor, registry, storages
 from diskette.core import archive, catalog, naming, plan, retention
-from diskette.core.exceptions import ConfigurationError, FindingsError, UsageError
+from diskette.core.exceptions import (
+    ConfigurationError,
+    DisketteError,
+    FindingsError,
+    UsageError,
+)
 from diskette.core.files import sync_file
 from diskette.core.manifest import (
     FORMAT,
@@ -29,13 +36,15 @@ from diskette.core.manifest import (
     StorageEntry,
     Versions,
 )
-from diskette.core.report import JSON, Finding, PlannedStep, StepReport
+from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.space import Need, disk_errors_named, require
 from diskette.core.version import __version__
 from diskette.data import dump as data
 from diskette.data import snapshot as snapshots
 from diskette.models import Archive, Run, stored
 from diskette.steps.context import Context
+
+logger = logging.getLogger(__name__)
 
 COMPRESSED_SHARE = 0.5
 """Of a table's size on disk: more than its compressed lines have taken in any benchmark."""
@@ -211,8 +220,28 @@ def check_data(context: Context) -> StepReport:
         patient = doctor.Patient(
             resolution=resolution, storages=trees, using=using, tick=context.tick
         )
-        found = doctor.of_data(patient)
+        found = _examined(patient)
     return StepReport(stats={"models": len(resolution.load_order)}, findings=found)
+
+
+def _examined(patient: doctor.Patient) -> list[Finding]:
+    """What is wrong with rows and files, or that code of the project's kept it from being seen."""
+    try:
+        return doctor.of_data(patient)
+    except (DisketteError, DatabaseError, InterfaceError, SoftTimeLimitExceeded):
+        raise
+    except Exception as error:
+        logger.exception("check_data failed; the dump goes on")
+        return [
+            Finding(
+                code="unexpected",
+                severity=Severity.WARNING,
+                message="Rows and files are dumped, but were not examined: "
+                f"{type(error).__name__}: {error}",
+                hint="A defect of Diskette, or of the project's code that it calls (storages of "
+                "files, managers): the log of the process has the whole story.",
+            )
+        ]
 
 
 def collect_storage(context: Context) -> StepReport:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.files.storage import FileSystemStorage
 
 from diskette.models import Run
 from tests.commands.conftest import run
@@ -35,6 +36,25 @@ def test_an_archive_is_a_plain_tar_with_its_manifest_first(archive):
 def test_without_storages_or_data_the_name_says_so(project):
     assert run("diskette_dump", "--no-storages").last_line.endswith("_data.tar")
     assert run("diskette_dump", "--no-data").last_line.endswith("_storages.tar")
+
+
+class Lost(FileSystemStorage):
+    """A project's own storage of files, of which no one knows where it is."""
+
+    def path(self, name):
+        raise LookupError("no tenant is active")
+
+
+def test_rows_that_cannot_be_examined_are_dumped_all_the_same(project, settings):
+    backend = {"BACKEND": f"{__name__}.Lost"}
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+    settings.DISKETTE_APPS = [["specimens", {"models": ["library.Specimen"]}]]
+    done = run("diskette_dump")
+    assert done.code == 0, done.err
+    findings = Run.objects.get().all_findings
+    (finding,) = [each for each in findings if each.code == "unexpected"]
+    assert finding.severity == "warning"
+    assert finding.message.endswith("were not examined: LookupError: no tenant is active")
 
 
 def test_label_destination_and_filename_are_obeyed(project, tmp_path):
