@@ -128,13 +128,12 @@ def stale(table: Table) -> Iterator[Finding]:
 def stale_keys(model: type[Model], using: str) -> dict[JSON, JSON]:
     """By primary key, the natural keys of content types or permissions of models that are gone."""
     rows: QuerySet[Any] = QuerySet(model, using=using)
-    through = () if model._meta.label == CONTENT_TYPE else ("content_type",)
-    found = {}
-    for row in rows.select_related(*through) if through else rows:
-        kind = row.content_type if through else row
-        if kind.model_class() is None:
-            found[row.pk] = list(row.natural_key())
-    return found
+    if model._meta.label == CONTENT_TYPE:
+        return {row.pk: list(row.natural_key()) for row in rows if row.model_class() is None}
+    of = model._meta.get_field("content_type").related_model
+    gone = stale_keys(of, using) if isinstance(of, type) else {}
+    found = rows.filter(content_type__in=list(gone)).select_related("content_type") if gone else ()
+    return {row.pk: list(row.natural_key()) for row in found}
 
 
 def _is_one_of(table: Table, reference: AnyReference, keys: Collection[JSON]) -> str:

@@ -81,12 +81,17 @@ def is_enforced(reference: AnyReference) -> bool:
     return bool(getattr(reference, "db_constraint", True))
 
 
+def names(using: str) -> frozenset[str]:
+    """The tables that there are in a database."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        return frozenset(connection.introspection.table_names(cursor))
+
+
 def neighbours(models: Iterable[type[Model]], using: str) -> Iterator[type[Model]]:
     """Every other model with a table in this database: what stays beside the loaded ones."""
     loaded = {model._meta.db_table for model in models}
-    connection = connections[using]
-    with connection.cursor() as cursor:
-        existing = set(connection.introspection.table_names(cursor))
+    existing = names(using)
     for model in apps.get_models(include_auto_created=True):
         options = model._meta
         if options.proxy or options.swapped or options.db_table in loaded:

@@ -6,7 +6,7 @@ comparing names. A dump says the same of what it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.db.models import Model
@@ -31,6 +31,21 @@ class Patient:
     using: Mapping[str, str] = field(default_factory=dict)
     """By database, the connection that shows it; the live one where none is named."""
     tick: Tick
+
+    def beside(self, models: Collection[type[Model]]) -> list[Table]:
+        """The tables of all other models that there are in the databases that are looked at.
+
+        What is not dumped may be missing, or its server away: that is no reason to fail.
+        """
+        found = [each for each in registry.dumpable_models() if each not in models]
+        databases = {registry.home(model) for model in found}
+        looked_at = databases.intersection(self.using) if self.using else databases
+        there = {name: tables.names(self.using.get(name, name)) for name in looked_at}
+        return [
+            self.table(model, home)
+            for model in found
+            if model._meta.db_table in there.get(home := registry.home(model), ())
+        ]
 
     def table(self, model: type[Model], database: str, *, default_manager: bool = False) -> Table:
         using = self.using.get(database, database)
@@ -64,7 +79,9 @@ def of_data(patient: Patient) -> list[Finding]:
     found += [_of_gap(gap, dumped) for gap in patient.resolution.gaps]
     found += _of_natural_keys(patient)
     found += _of_uncovered(patient)
-    found += files.of_files(list(dumped.values()), patient.storages, patient.tick)
+    if patient.storages:
+        others = patient.beside(dumped)
+        found += files.of_files(list(dumped.values()), others, patient.storages, patient.tick)
     return found
 
 
@@ -84,9 +101,10 @@ def _of_definition(
 def _of_gap(gap: Gap, dumped: Mapping[type[Model], Table]) -> Finding:
     """The gap with the rows that fall into it; as it is where there are none."""
     model, target = gap.relation.model, gap.relation.target
-    (reference,) = [each for each in tables.references(model) if each.name == gap.relation.field]
-    sample = soundness.referring(dumped[model], reference)
-    if sample is None:
+    references = [each for each in tables.references(model) if each.name == gap.relation.field]
+    reference = next(iter(references), None)
+    sample = soundness.referring(dumped[model], reference) if reference is not None else None
+    if reference is None or sample is None:
         return registry.of_gap(gap)
     finding = findings.target_left_out(model, reference.name, target, sample, why=gap.why)
     return replace(finding, severity=gap.severity, hint=gap.hint, definition=gap.definition)
@@ -120,17 +138,13 @@ def _naturally_written(
 def _of_uncovered(patient: Patient) -> Iterator[Finding]:
     """One for each installed model with rows that no definition takes, chosen or not."""
     everything = registry.resolve()
-    covered = set(everything.load_order)
-    for model in registry.dumpable_models():
-        if model in covered:
-            continue
-        table = patient.table(model, registry.home(model))
+    for table in patient.beside(everything.load_order):
         if count := soundness.count(table):
             yield findings.uncovered(
-                model,
+                table.model,
                 count,
                 database=table.database,
-                excluded_by=_excluded_by(model, everything.definitions),
+                excluded_by=_excluded_by(table.model, everything.definitions),
             )
         patient.tick(0)
 

@@ -5,6 +5,7 @@ Both may be many: names meet in a database of their own, on disk, that goes with
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
@@ -18,12 +19,13 @@ import humanize
 from django.db import transaction
 from django.db.models import FileField, QuerySet
 
-from diskette import registry
 from diskette.core.report import Finding, Severity
 from diskette.data import tables
 from diskette.data.findings import SAMPLE, listed, rows
 from diskette.data.soundness import Table
 from diskette.storages import Excludes, Storage, walk
+
+logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 2000
 SCHEMA = """
@@ -51,15 +53,14 @@ class Place:
 
 
 def of_files(
-    dumped: Sequence[Table], storages: Sequence[Storage], tick: Callable[[int], None]
+    dumped: Sequence[Table],
+    others: Sequence[Table],
+    storages: Sequence[Storage],
+    tick: Callable[[int], None],
 ) -> Iterator[Finding]:
-    """Names without a file, and files without a name; nothing where no storage is defined."""
-    if not storages:
-        return
+    """Names without a file, of dumped rows; files without a name, of any row."""
     own = {table.model for table in dumped}
-    others = [each for each in registry.dumpable_models() if each not in own]
-    live = [Table(model=m, using=registry.home(m), database=registry.home(m)) for m in others]
-    places = [place for table in (*dumped, *live) for place in _places(table)]
+    places = [place for table in (*dumped, *others) for place in _places(table)]
     with closing(sqlite3.connect("")) as names:
         names.executescript(SCHEMA)
         for number, place in enumerate(places):
@@ -77,12 +78,17 @@ def of_files(
 def _places(table: Table) -> Iterator[Place]:
     """The model's fields whose files lie in a directory of this machine."""
     for field in tables.stored_fields(table.model):
-        if isinstance(field, FileField):
-            try:
-                directory = field.storage.path("")
-            except NotImplementedError:
-                continue  # kept by a service, which no archive holds
+        if isinstance(field, FileField) and (directory := _directory(field)):
             yield Place(table=table, field=field, directory=Path(directory).resolve())
+
+
+def _directory(field: FileField) -> str:
+    """Empty where a service keeps the files, of which no archive holds any."""
+    try:
+        return str(field.storage.path(""))
+    except Exception as error:  # noqa: BLE001 - a project's own storage
+        logger.debug("%s keeps its files in no directory: %r", field, error)
+        return ""
 
 
 def _named(
