@@ -400,6 +400,14 @@ def test_definitions_that_are_wrong_are_findings_too(project, settings):
     assert run("diskette_check").code == 4
 
 
+def test_a_storage_that_is_not_there_is_one_finding_among_others(project, settings):
+    settings.DISKETTE_STORAGES = [project.base / "lost"]
+    library.Mark.objects.create()
+    told = found("diskette_check", "--data")
+    assert "lost does not exist" in told["configuration"][0]["message"]
+    assert told["uncovered-model"][0]["model"] == "library.Mark"
+
+
 def test_definitions_alone_are_judged_without_a_database(project, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert run("diskette_check").code == 0

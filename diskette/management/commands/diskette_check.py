@@ -58,11 +58,18 @@ def _examined(only: Sequence[str], *, data: bool) -> tuple[list[Finding], list[s
         return [*found, *map(_of_problem, error.problems)], []
     found += doctor.of_definitions(resolution, data_follows=data)
     if data:
-        trees = storages.resolve()
         found += doctor.of_data(
-            doctor.Patient(resolution=resolution, storages=trees, tick=lambda _: None)
+            doctor.Patient(resolution=resolution, storages=_trees(), tick=lambda _: None)
         )
     return found, [each.name for each in resolution.definitions]
+
+
+def _trees() -> Sequence[storages.Storage]:
+    """None, where they cannot be used: the checks of settings have told why."""
+    try:
+        return storages.resolve()
+    except ConfigurationError:
+        return ()
 
 
 def _as_finding(message: CheckMessage) -> Finding:
