@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import humanize
-from django.db import transaction
 from django.db.models import FileField, QuerySet
 
 from diskette.core.report import Finding, Severity
@@ -27,7 +26,7 @@ from diskette.storages import Excludes, Storage, walk
 
 logger = logging.getLogger(__name__)
 
-CHUNK_ROWS = 2000
+PAGE_ROWS = 2000
 SCHEMA = """
 CREATE TABLE held (path TEXT PRIMARY KEY, storage INTEGER, bytes INTEGER) WITHOUT ROWID;
 CREATE TABLE named (path TEXT, field INTEGER, row, name TEXT);
@@ -94,13 +93,17 @@ def _directory(field: FileField) -> str:
 def _named(
     place: Place, number: int, tick: Callable[[int], None]
 ) -> Iterator[tuple[str, int, str, str]]:
+    """By primary key, page by page: MySQL's driver would fetch all rows at once."""
     found: QuerySet[Any] = QuerySet(place.table.model, using=place.table.using)
     name, directory = place.field.name, str(place.directory)
-    chosen = found.exclude(**{name: ""}).filter(**{f"{name}__isnull": False}).order_by()
-    with transaction.atomic(using=place.table.using):
-        for key, value in chosen.values_list("pk", name).iterator(CHUNK_ROWS):
+    chosen = found.exclude(**{name: ""}).filter(**{f"{name}__isnull": False}).order_by("pk")
+    page = list(chosen.values_list("pk", name)[:PAGE_ROWS])
+    while page:
+        for key, value in page:
             yield os.path.normpath(f"{directory}/{value}"), number, str(key), str(value)
-            tick(0)
+        tick(0)
+        last, _ = page[-1]
+        page = list(chosen.filter(pk__gt=last).values_list("pk", name)[:PAGE_ROWS])
 
 
 def _held(

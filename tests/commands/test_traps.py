@@ -355,6 +355,14 @@ class TestFiles:
         assert load(archive).code == 0
         assert (media / "covers" / "lost.png").read_bytes() == b"found"
 
+    def test_names_are_read_page_by_page(self, media, monkeypatch):
+        monkeypatch.setattr("diskette.doctor.files.PAGE_ROWS", 2)
+        library.Specimen.objects.bulk_create(
+            [library.Specimen(pk=pk, file=f"lost-{pk}.png") for pk in range(1, 6)]
+        )
+        told = {each["model"]: each for each in found("diskette_check", "--data")["file-missing"]}
+        assert told["library.Specimen"]["count"] == 5
+
     def test_a_directory_that_is_no_storage_is_named(self, media, project, settings):
         settings.DISKETTE_STORAGES = [project.media / "sub"]
         (missing,) = found("diskette_check", "--data")["file-missing"]
