@@ -47,7 +47,8 @@ class DisketteCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; translate what Diskette raises, and say it in the wanted format."""
         try:
-            return super().execute(*args, **options)
+            said = super().execute(*args, **options)
+            self.stdout.flush()  # what is still buffered may find nobody there, too
         except BrokenPipeError:
             # Whoever reads has read enough, as `head` does. Python would complain at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,6 +63,7 @@ class DisketteCommand(BaseCommand):
             if options.get("format") == "json":
                 self.print_json({"error": {"code": "interrupted", "message": message}})
             raise CommandError(message, returncode=FAILED) from None
+        return said
 
     def print_json(self, shape: JSON) -> None:
         self.stdout.write(orjson.dumps(shape, option=orjson.OPT_INDENT_2, default=str).decode())

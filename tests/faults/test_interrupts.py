@@ -116,14 +116,15 @@ def test_an_archive_that_was_complete_when_a_dump_was_interrupted_is_named(site)
     assert left_over(site) == []
 
 
-def test_a_reader_that_has_read_enough_is_no_fault(site):
+@pytest.mark.parametrize("buffered", [{}, {"PYTHONUNBUFFERED": "1"}])
+def test_a_reader_that_has_read_enough_is_no_fault(site, buffered):
     site.manage("diskette_dump", "--no-storages")
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
         [sys.executable, "-m", "django", "diskette_status", "latest"],
         cwd=ROOT,
-        env=site.environment,
+        env={**site.environment, "PYTHONUNBUFFERED": "", **buffered},
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
