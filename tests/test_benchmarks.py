@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from contextlib import closing
 
 import pytest
@@ -86,8 +87,9 @@ def test_files_are_told_apart_by_content_then_by_times(tmp_path):
 
 
 def test_what_detaches_itself_is_measured_too(tmp_path):
-    script = '(setsid python3 -c "bytearray(b\\"x\\" * 90_000_000)" &) ; exit 0'
-    call = Call(command=["bash", "-c", script], directory=tmp_path)
+    orphan = [sys.executable, "-c", 'bytearray(b"x" * 90_000_000)']
+    script = f"import subprocess; subprocess.Popen({orphan!r}, start_new_session=True)"
+    call = Call(command=[sys.executable, "-c", script], directory=tmp_path)
     taken = measure(call, tmp_path)
     assert 90_000_000 < taken.peak_bytes < 300_000_000
     assert taken.cpu_seconds > 0
