@@ -9,7 +9,14 @@ from diskette.core.version import __version__
 if TYPE_CHECKING:
     from diskette.runs import Handle
 
-__all__ = ["__version__", "dump", "load"]
+__all__ = ["__version__", "beat_schedule", "dump", "load"]
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """What beat has to send, from DISKETTE_SCHEDULE; see `diskette.schedule`."""
+    from diskette.schedule import beat_schedule
+
+    return beat_schedule()
 
 
 def dump(**options: Any) -> Handle:

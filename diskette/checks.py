@@ -19,7 +19,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Doubt
 from django.utils.text import slugify
 
-from diskette import conf, registry, storages
+from diskette import conf, registry, schedule, storages
 from diskette.core.exceptions import ConfigurationError
 from diskette.core.naming import archive_name
 from diskette.core.report import Severity
@@ -168,6 +168,19 @@ def _is_positive(value: Any) -> bool:
     return isinstance(value, (int, float)) and not _is_flag(value) and value > 0
 
 
+def _are_schedules(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        job in schedule.JOBS and _is_schedule_or_none(when) for job, when in value.items()
+    )
+
+
+def _is_schedule_or_none(value: Any) -> bool:
+    try:
+        return value is None or schedule.schedule_of(value) is not None
+    except (TypeError, ValueError):
+        return False
+
+
 def _rule(number: int, name: str, wants: str, accepts: Callable[[Any], bool]) -> Rule:
     return Rule(
         id=f"diskette.E{number:03}", setting=f"DISKETTE_{name}", wants=wants, accepts=accepts
@@ -205,6 +218,12 @@ RULES = (
         "KEEP_LAST",
         "a whole number above 0, or None",
         lambda v: v is None or (_is_whole(v) and v > 0),
+    ),
+    _rule(
+        40,
+        "SCHEDULE",
+        f"a dict of {', '.join(schedule.JOBS)}: seconds, a crontab such as '30 3 * * *', or None",
+        _are_schedules,
     ),
 )
 """One for each setting; numbers are never given twice. E001 is DISKETTE_APPS."""

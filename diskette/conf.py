@@ -8,9 +8,10 @@ each, and checks.py reports a value of the wrong kind before anything runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils.text import slugify
@@ -41,8 +42,15 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_LOAD_ENABLED": False,
     "DISKETTE_SAFETY_DUMP": True,
     "DISKETTE_KEEP_LAST": None,
+    "DISKETTE_SCHEDULE": {},
 }
 """Every setting and what it is when absent."""
+
+SCHEDULE: Mapping[str, str | float | None] = {"sweep": 60, "dump": "30 3 * * *"}
+"""What beat does unless DISKETTE_SCHEDULE says otherwise: seconds, or a crontab.
+
+The night's hour is none that a change of the clock repeats or leaves out.
+"""
 
 
 def get(name: str) -> Any:
@@ -163,6 +171,16 @@ def auto_purge() -> bool:
 
 def minimal_filesize() -> int:
     return int(get("DISKETTE_LOAD_MINIMAL_FILESIZE"))
+
+
+def schedule() -> Mapping[str, str | float | None]:
+    """When beat does what: seconds, a crontab, or None for never."""
+    return {**SCHEDULE, **get("DISKETTE_SCHEDULE")}
+
+
+def time_zone() -> tzinfo:
+    """The project's, whether or not it stores aware instants."""
+    return ZoneInfo(settings.TIME_ZONE)
 
 
 def installed(application: str) -> bool:

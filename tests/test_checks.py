@@ -70,6 +70,7 @@ def test_the_defaults_are_fine(plain):
         ("LOAD_ENABLED", True),
         ("SAFETY_DUMP", False),
         ("KEEP_LAST", 1),
+        ("SCHEDULE", {"dump": "0 4 * * mon-fri", "sweep": None}),
         ("APPS", (("groups", {"models": "auth.Group"}),)),
     ],
 )
@@ -125,6 +126,10 @@ def test_a_value_of_its_kind_is_accepted(plain, name, value):
         ("E021", "LOAD_ENABLED", "True"),
         ("E022", "SAFETY_DUMP", 0),
         ("E023", "KEEP_LAST", 0),
+        ("E040", "SCHEDULE", {"dumb": 60}),
+        ("E040", "SCHEDULE", {"dump": "nightly"}),
+        ("E040", "SCHEDULE", {"dump": []}),
+        ("E040", "SCHEDULE", "30 3 * * *"),
         ("E023", "KEEP_LAST", "3"),
         ("E023", "KEEP_LAST", True),
     ],

@@ -10,8 +10,11 @@ import os
 
 from celery import Celery
 
+import diskette
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
 
 app = Celery("worker")
 app.config_from_object("worker.config")
+app.conf.beat_schedule = diskette.beat_schedule()
 app.autodiscover_tasks()

@@ -10,8 +10,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from worker import schedule
-
 DAY_SECONDS = 24 * 60 * 60
 
 DUMP_QUEUE = "diskette"
@@ -55,9 +53,6 @@ worker_soft_shutdown_timeout = float(os.environ.get("CELERY_SHUTDOWN_SECONDS", "
 
 enable_utc = True
 timezone = os.environ.get("TIME_ZONE", "UTC")
-beat_schedule = schedule.beat_schedule(
-    queue=DUMP_QUEUE, night_seconds=os.environ.get("DISKETTE_NIGHT_SECONDS")
-)
 beat_schedule_filename = os.environ.get(
     "CELERY_BEAT_FILE", str(Path(__file__).parent.parent / "var" / "celerybeat-schedule")
 )

@@ -8,6 +8,7 @@ Whatever happens, everything that was started has ended at the end.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -49,7 +50,7 @@ def main() -> None:
         started.enter_context(site.worker("diskette-load", name="load-worker"))
         say("Workers", "two: queues celery, diskette and queue diskette-load")
 
-        with site.beat(DISKETTE_NIGHT_SECONDS=str(NIGHT_SECONDS)):
+        with site.beat(DISKETTE_SCHEDULE=json.dumps({"dump": NIGHT_SECONDS})):
             say("Beat", f"running; night falls every {NIGHT_SECONDS} seconds")
             await_nightly_dump(site)
         say("Nightly dump", size_of(archives(site)[0]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from worker.databases import DatabaseUrlError, django_database
-from worker.schedule import NIGHT, beat_schedule
 
 
 def test_a_url_names_every_part_of_a_database():
@@ -29,24 +28,3 @@ def test_a_wrong_url_is_refused_without_repeating_its_password():
     with pytest.raises(DatabaseUrlError, match="begins with 'oracle'") as refused:
         django_database("oracle://me:secret@host/name")
     assert "secret" not in str(refused.value)
-
-
-def test_every_night_there_is_one_dump_that_nobody_wants_at_noon():
-    nightly = beat_schedule(queue="diskette", night_seconds=None)["diskette-nightly-dump"]
-    assert nightly["task"] == "diskette.dump"
-    assert nightly["schedule"] == NIGHT
-    assert nightly["options"] == {"queue": "diskette", "expires": 6 * 60 * 60}
-
-
-def test_the_sweep_comes_every_minute_and_never_in_a_heap():
-    sweep = beat_schedule(queue="diskette", night_seconds=None)["diskette-sweep"]
-    assert (sweep["task"], sweep["schedule"], sweep["options"]["expires"]) == (
-        "diskette.sweep",
-        60.0,
-        60.0,
-    )
-
-
-def test_a_demo_has_nights_of_seconds():
-    schedule = beat_schedule(queue="diskette", night_seconds="4")
-    assert schedule["diskette-nightly-dump"]["schedule"] == 4.0

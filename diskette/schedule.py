@@ -1,0 +1,94 @@
+"""What beat sends, and when: `app.conf.beat_schedule = diskette.beat_schedule()`.
+
+Needs settings, but no application loaded: Celery reads its configuration before Django's
+applications are ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from itertools import pairwise
+from typing import Any
+
+from celery.schedules import ParseException, crontab
+
+from diskette import conf
+
+JOBS: Mapping[str, str] = {"sweep": "diskette.sweep", "dump": "diskette.dump"}
+"""By name in DISKETTE_SCHEDULE, the task."""
+
+HOUR_SECONDS = 60 * 60
+DAY_MINUTES = 24 * 60
+LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
+"""Messages pile up while no worker is there; a dump of last night is not wanted at noon."""
+
+
+class ProjectCrontab(crontab):
+    """A crontab by the clock of the project, whatever time zone Celery has.
+
+    Where a change of the clock leaves its hour out, it comes an hour later; where the hour is
+    repeated, it comes once.
+    """
+
+    hour: set[int]
+    minute: set[int]
+
+    @property
+    def tz(self) -> tzinfo:  # type: ignore[override]  # the stub says str
+        return conf.time_zone()
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """Beat's entries, from DISKETTE_SCHEDULE. Raises ValueError for a schedule that is none.
+
+    Each is sent to DISKETTE_QUEUE and expires before the next of its kind, so that workers
+    that were away for three nights make up for one.
+    """
+    return {
+        f"diskette-{job}": {
+            "task": JOBS[job],
+            "schedule": schedule_of(value),
+            "options": _options(schedule_of(value)),
+        }
+        for job, value in conf.schedule().items()
+        if value is not None
+    }
+
+
+def schedule_of(value: str | float) -> ProjectCrontab | float:
+    """Seconds as they are, `minute hour day month weekday` as a crontab.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(value, str):
+        return _crontab(value)
+    if isinstance(value, bool) or not value > 0:
+        raise ValueError(f"{value!r} is no number of seconds above 0")
+    return float(value)
+
+
+def _crontab(words: str) -> ProjectCrontab:
+    try:
+        minute, hour, day, month, weekday = words.split()
+        return ProjectCrontab(minute, hour, weekday, day, month)
+    except (ParseException, ValueError) as error:
+        raise ValueError(
+            f"{words!r} is no crontab of minute, hour, day, month, weekday: {error}"
+        ) from error
+
+
+def _options(schedule: ProjectCrontab | float) -> dict[str, Any]:
+    return {
+        "expires": min(_shortest_wait(schedule), LONGEST_WAIT_SECONDS),
+        **({"queue": queue} if (queue := conf.queue()) else {}),
+    }
+
+
+def _shortest_wait(schedule: ProjectCrontab | float) -> float:
+    """Seconds from one message to the next, where they are closest."""
+    if isinstance(schedule, float):
+        return schedule
+    times = sorted(hour * 60 + minute for hour in schedule.hour for minute in schedule.minute)
+    times.append(times[0] + DAY_MINUTES)
+    return 60 * min(later - earlier for earlier, later in pairwise(times))
