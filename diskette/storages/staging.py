@@ -95,7 +95,7 @@ def _unpack(
         Aside() as one,
         Aside() as other,
     ):
-        reader = TarReader(frames, entry.tree.name)
+        reader = TarReader(frames, entry.tree.name, sparse=True)
         unpacker = _Unpacker(entry, reader, place, tick, (one, other))
         closing.callback(unpacker.close)
         for listed in _listed(entry, reader, lines):
@@ -134,8 +134,9 @@ def _entries(entry: StorageEntry, lines: FrameReader) -> Iterator[Entry]:
         raise ForeignArchive(entry.index.name, why)
 
 
-def _shape(header: Header) -> tuple[str, str, int, str]:
-    return header.name, header.kind, header.size, header.link
+def _shape(header: Header) -> tuple[object, ...]:
+    sparse = header.extents, header.real_size
+    return header.name, header.kind, header.size, header.link, *sparse
 
 
 def _mismatch(entry: StorageEntry, name: str, what: str) -> ArchiveError:
@@ -206,7 +207,7 @@ class _Unpacker:
 
     def _count(self, entry: Entry) -> None:
         self._files += entry.kind != Kind.DIRECTORY
-        self._bytes += entry.size + entry.padding
+        self._bytes += entry.stored + entry.padding
         if self._bytes > self._entry.raw_bytes or self._files > self._entry.files:
             why = "it holds more than the manifest promises. Do not load it."
             raise ForeignArchive(self._entry.tree.name, why)
@@ -256,18 +257,26 @@ class _Unpacker:
     def _make_file(self, entry: Entry, name: str, directory: int) -> None:
         opened = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
         self._unfinished.add(opened)
-        writer, tally, left = next(self._turns), Tally(_Opened(opened)), entry.size
+        writer, tally = next(self._turns), Tally(_Opened(opened))
+        for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
+            if start:
+                writer.do(os.lseek, opened, start, os.SEEK_SET)
+            self._hand_over(writer, tally, length)
+        writer.do(self._finish_file, entry, opened, tally)
+
+    def _hand_over(self, writer: Aside, tally: Tally, left: int) -> None:
         while left:
             chunk = self._reader.read(min(CHUNK_BYTES, left))
             left -= len(chunk)
             writer.do(tally.write, chunk, weight=len(chunk))
             self._tick(len(chunk))
-        writer.do(self._finish_file, entry, opened, tally)
 
     def _finish_file(self, entry: Entry, opened: int, tally: Tally) -> None:
         if (found := tally.close().hex) != entry.sha256:
             path = printable(entry.path)
             raise ChecksumMismatch(self._entry.tree.name, path, entry.sha256, found)
+        if entry.extents is not None:
+            os.ftruncate(opened, entry.size)
         self._describe(opened, entry, _FILE_MODES)
         self._unfinished.discard(opened)
         os.close(opened)

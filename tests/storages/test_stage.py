@@ -26,6 +26,7 @@ from diskette.core.manifest import StorageEntry
 from diskette.core.tar import END
 from diskette.storages import collect, discard, settle, stage, swap
 from diskette.storages.index import Kind
+from tests.storages import trees
 from tests.storages.trees import (
     OLD,
     ROOT,
@@ -75,6 +76,35 @@ def test_what_is_put_in_place_is_what_was_collected(awkward, workspace, live):
     assert look(live) == before
     assert (live / "second name").samefile(live / "text.txt")
     assert [path.name for path in live.parent.iterdir()] == ["media"]
+
+
+def test_holes_come_back_as_holes(media, workspace, live):
+    trees.make_sparse(media.root / "disk", 1 << 40, (1 << 30, b"here"), ((1 << 39), b"there"))
+    trees.make_sparse(media.root / "ends in data", 1 << 30, ((1 << 30) - 5, b"there"))
+    trees.make_sparse(media.root / "empty", 20 << 30)
+    torn = [(number * 2 * trees.BLOCK, b"%d" % number) for number in range(1500)]
+    trees.make_sparse(media.root / "torn", 3001 * trees.BLOCK, *torn)
+
+    found = staged(collected(media, workspace), workspace, live)
+
+    for name in ("disk", "ends in data", "empty", "torn"):
+        old, new = media.root / name, found / name
+        assert new.stat().st_size == old.stat().st_size
+        assert new.stat().st_mtime_ns == old.stat().st_mtime_ns
+        assert new.stat().st_blocks * 512 <= old.stat().st_blocks * 512 + 1502 * trees.BLOCK
+    assert (found / "torn").read_bytes() == (media.root / "torn").read_bytes()
+    with (found / "disk").open("rb") as disk:
+        for at, content in ((1 << 30, b"here"), (1 << 39, b"there"), (0, bytes(9))):
+            disk.seek(at)
+            assert disk.read(len(content)) == content
+
+
+def test_a_hole_is_no_way_around_a_digest(workspace, live):
+    sparse = entry("a", content=b"x" * 512, extents=((512, 512),), size=2048)
+    promise = handmade(workspace, ROOT, (sparse, b"y" * 512))
+
+    with pytest.raises(ChecksumMismatch):
+        unpack(promise, workspace, live)
 
 
 def test_a_tree_is_unpacked_from_where_it_lies_in_an_archive(awkward, workspace, live):
