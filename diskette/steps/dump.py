@@ -433,7 +433,7 @@ def _require_name(options: Mapping[str, JSON], *, data: bool, storages: bool) ->
 
 def _refuse_inside(destination: Path) -> None:
     """Archives must outlive loads, which replace storages with all that is in them."""
-    for root in conf.storages():
+    for root, _ in conf.storages():
         if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
             raise UsageError(
                 f"{destination} lies in {root}, one of DISKETTE_STORAGES: a load would replace it "

@@ -25,7 +25,7 @@ from diskette.core.exceptions import (
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import State
 from diskette.core.report import JSON, Finding, Severity, StepReport
-from diskette.core.space import Need, require
+from diskette.core.space import Need, require, taken_by
 from diskette.data import apply as data_apply
 from diskette.data import integrity, tables, verify
 from diskette.data.stage import Staging
@@ -93,16 +93,21 @@ def verify_archive(context: Context) -> StepReport:
 
 
 def extract_archive(context: Context) -> StepReport:
-    """Take the rows and the indices out of the archive; trees are read where they lie."""
+    """Take the rows and the indices out of the archive; trees are read where they lie.
+
+    What an index lists that must not be unpacked ends the load here, before anything is.
+    """
     manifest = _manifest(context)
+    trees = _trees(manifest, context)
     names = [entry.member.name for entry in _models(manifest, context.options)]
-    if not context.options["check"]:
-        names += [tree.index.name for tree in _trees(manifest, context)]
+    names += [tree.index.name for tree in trees]
     sizes = {member.name: member.bytes for member in manifest.members}
     context.expect(sum(sizes[name] for name in names), "bytes")
     directory = context.workspace.path / f"archive.{context.step.token}"
     with ArchiveReader(_path(context)) as reader:
-        reader.extract(names, directory, context.tick)
+        found = reader.extract(names, directory, context.tick)
+    for tree in trees:
+        storages.check(tree, found[tree.index.name], tick=context.tick)
     return StepReport(
         stats={"members": len(names), "bytes": sum(sizes[name] for name in names)},
         output={"directory": str(directory)},
@@ -403,9 +408,10 @@ def _needs(context: Context) -> Iterable[Need]:
         yield Need(directory=directory, bytes=staged, why="the staged rows")
     if not context.options["check"]:
         for tree in trees:
-            live = storages.live_path(tree.name)
+            directory = storages.staged_in(storages.live_path(tree.name))
+            room = taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries)
             yield Need(
-                directory=storages.staged_in(live), bytes=tree.raw_bytes, why=f"storage {tree.name}"
+                directory=directory, bytes=room, files=tree.entries, why=f"storage {tree.name}"
             )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,7 +25,7 @@ from diskette.core.exceptions import (
 )
 from diskette.core.manifest import StorageEntry
 from diskette.core.tar import END
-from diskette.storages import collect, discard, settle, stage, swap
+from diskette.storages import check, collect, discard, settle, stage, swap
 from diskette.storages.index import Kind
 from tests.storages import trees
 from tests.storages.trees import (
@@ -298,6 +299,34 @@ def test_a_member_that_would_leave_its_place_is_unsafe_and_nothing_is_left(
     contents = [(each, b"x" * each.size) for each in members]
 
     assert cause in refused(workspace, live, handmade(workspace, ROOT, *contents), UnsafeMember)
+
+
+@pytest.mark.parametrize(
+    ("hostile", "promises", "cause"),
+    [
+        (entry("../evil", content=b"x"), {}, "leaves the storage"),
+        (entry("/etc/evil", content=b"x"), {}, "is an absolute path"),
+        (entry("a/b", content=b"x"), {}, "comes before its directory"),
+        (entry(".", Kind.DIRECTORY), {}, "comes twice"),
+        (entry("link", LINK, target="/etc/passwd"), {}, "points out of the storage"),
+        (entry("h", Kind.HARD_LINK, target="../x"), {}, "leaves the storage"),
+        (entry("a", content=b"x" * 99), {"raw_bytes": 98}, "more than the manifest promises"),
+        (entry("a", content=b"x"), {"files": 0}, "more than the manifest promises"),
+        (entry("a", content=b"x"), {"files": 2}, "holds 1 files of 1 bytes"),
+        (entry("a", content=b"x"), {"entries": 1}, "lists more than the 1 entries"),
+    ],
+)
+def test_an_index_is_found_out_before_anything_is_unpacked(workspace, hostile, promises, cause):
+    promise = handmade(workspace, ROOT, (hostile, b"x" * hostile.size), **promises)
+
+    with pytest.raises(ArchiveError, match=re.escape(cause)):
+        check(promise, workspace / "index", tick=uncounted)
+
+
+def test_an_index_of_ones_own_is_fine(awkward, workspace):
+    part = collected(awkward, workspace)
+
+    check(promised(part), workspace / "index", tick=uncounted)
 
 
 def test_the_first_entry_must_be_the_storage_itself(workspace, live):
