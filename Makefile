@@ -51,11 +51,14 @@ test-services: venv
 round-trips: venv
 	$(BIN)/python -m tests.projects $(PROJECTS)
 
-# Loads killed at random instants of their apply, as in docs/how-it-works.md.
+# Loads killed at random instants, as in docs/how-it-works.md; FILES=2000 for some with a storage,
+# OPTIONS=--mounted for one that is a mount point.
 ENGINE ?= postgresql
 TRIES ?= 50
+FILES ?= 0
 kill-drill: venv
-	$(BIN)/python -m tests.kills.drill --engine $(ENGINE) --tries $(TRIES) --rows $(ROWS)
+	$(BIN)/python -m tests.kills.drill --engine $(ENGINE) --tries $(TRIES) --rows $(ROWS) \
+		--files $(FILES) $(OPTIONS)
 
 # Diskette beside other tools, as in docs/benchmarks.md; OPTIONS=--help lists the rest of them.
 ROWS ?= 100000
