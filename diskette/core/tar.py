@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from struct import Struct
 from typing import Final
+from zlib import adler32
 
 from diskette.core.checksum import Source
 from diskette.core.exceptions import ForeignArchive
@@ -115,7 +116,7 @@ class Header:
             b"\1" if more else b"",
             _number(self.real_size, 12) if self.kind == Kind.SPARSE else b"",
         )
-        checksum = b"%06o\0 " % sum(block)
+        checksum = b"%06o\0 " % _sum(block)
         ready = (block[: _CHECKSUM.start], checksum, block[_CHECKSUM.stop :])
         return b"".join((*blocks, *ready, *_extensions(more)))
 
@@ -265,7 +266,7 @@ def padding(size: int) -> bytes:
 
 def _parse(block: bytes) -> Header:
     """One header block. Raises ValueError, saying what is wrong with it."""
-    if _parsed_number(block[_CHECKSUM]) != sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20:
+    if _parsed_number(block[_CHECKSUM]) != _sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20:
         raise ValueError("no header, or one with a wrong checksum")
     magic = block[257:265]
     if magic not in (_GNU_MAGIC, _POSIX_MAGIC):
@@ -290,6 +291,12 @@ def _parse(block: bytes) -> Header:
     if header.size and header.kind in "123456":
         raise ValueError(f"{header.kind_name} that has a content")
     return header
+
+
+def _sum(block: bytes) -> int:
+    """Of all bytes, ten times as fast as `sum`: Adler-32 has that of up to 256 bytes, plus one."""
+    half = BLOCK_BYTES // 2
+    return (adler32(block[:half]) & 0xFFFF) + (adler32(block[half:]) & 0xFFFF) - 2
 
 
 def _kind(letter: bytes) -> str:

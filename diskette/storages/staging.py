@@ -153,6 +153,8 @@ class _Unpacker:
         """Open files that wait for their content."""
         self._guard = Guard(entry)
         self._is_root = os.geteuid() == 0
+        self._made_as = (os.geteuid(), os.getegid())
+        """Whose files are when they are made."""
 
     def take(self, entry: Entry) -> None:
         self._guard.admit(entry)
@@ -183,6 +185,9 @@ class _Unpacker:
             raise self._unsafe(entry.path, "comes twice")
         directory = os.open(self._place.staging, DIRECTORY_FLAGS)
         self._levels.append(_Level(prefix="", directory=directory, entry=entry))
+        status = os.fstat(directory)
+        if status.st_mode & stat.S_ISGID or (status.st_uid, status.st_gid) != self._made_as:
+            self._made_as = (-1, -1)  # the filesystem has its own mind about owners
 
     def _enter(self, path: str) -> tuple[str, str]:
         """Go up to the directory that has the path, which must be open still."""
@@ -270,9 +275,9 @@ class _Unpacker:
             os.close(level.directory)
 
     def _describe(self, opened: int, entry: Entry, modes: int) -> None:
-        if self._is_root:
+        if self._is_root and (owner := _owner(entry)) != self._made_as:
             with _owner_allowed():
-                os.fchown(opened, *_owner(entry))
+                os.fchown(opened, *owner)
         if modes:
             os.fchmod(opened, entry.mode & modes)
         os.utime(opened, ns=(entry.mtime_ns, entry.mtime_ns))
