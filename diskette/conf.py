@@ -77,8 +77,18 @@ def applications() -> Sequence[Any] | None:
     return None if value is None else tuple(value)
 
 
-def storages() -> tuple[Any, ...]:
-    return tuple(get("DISKETTE_STORAGES"))
+def storages() -> tuple[tuple[Any, tuple[str, ...]], ...]:
+    """Each storage's path as written, and the patterns of what is left out of it alone."""
+    return tuple(map(_path_and_excludes, get("DISKETTE_STORAGES")))
+
+
+def _path_and_excludes(entry: Any) -> tuple[Any, tuple[str, ...]]:
+    match entry:
+        case (path, {"excludes": [*excludes]}):
+            return path, tuple(excludes)
+        case (path, {}):
+            return path, ()
+    return entry, ()
 
 
 def storages_excludes() -> tuple[str, ...]:

@@ -39,6 +39,11 @@ def test_every_setting_has_one_check():
     assert len({rule.id for rule in checks.RULES} | {"diskette.E001"}) == len(conf.DEFAULTS)
 
 
+def test_a_storage_may_have_patterns_of_its_own(plain):
+    storages = [A_PATH, [A_PATH / "a", {"excludes": ["*.tmp"]}], (A_PATH / "b", {})]
+    assert {*ids(found(plain, STORAGES=storages))} == {"W005"}  # they do not exist here
+
+
 def test_the_defaults_are_fine(plain):
     assert found(plain) == []
 
@@ -88,6 +93,10 @@ def test_a_value_of_its_kind_is_accepted(plain, name, value):
         ("E003", "STORAGES", ["/srv/media"]),
         ("E003", "STORAGES", [Path("media")]),
         ("E003", "STORAGES", A_PATH),
+        ("E003", "STORAGES", [[A_PATH, {"exclude": ["*.tmp"]}]]),
+        ("E003", "STORAGES", [[A_PATH, {"excludes": "*.tmp"}]]),
+        ("E003", "STORAGES", [[A_PATH, ["*.tmp"]]]),
+        ("E003", "STORAGES", [[A_PATH]]),
         ("E003", "STORAGES", None),
         ("E004", "STORAGES_EXCLUDES", "*.tmp"),
         ("E004", "STORAGES_EXCLUDES", [1]),

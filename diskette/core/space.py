@@ -26,12 +26,19 @@ class Need:
     bytes: int
     why: str
     """What for, as a noun: `the archive`."""
+    files: int = 0
+    """To be made there, where they are so many that it matters."""
 
 
 def free(directory: Path) -> int:
     """Bytes an ordinary user may still write there, or where it would be made."""
     found = os.statvfs(nearest_existing(directory))
     return found.f_bavail * found.f_frsize
+
+
+def taken_by(directory: Path, *, bytes_: int, files: int) -> int:
+    """The room that so many files take there at most, each of whole blocks."""
+    return bytes_ + files * os.statvfs(nearest_existing(directory)).f_frsize
 
 
 def nearest_existing(directory: Path) -> Path:
@@ -75,11 +82,21 @@ def named(error: OSError, directory: Path, *, needed: int = 0) -> DisketteError:
 
 def _shortfall(needs: Sequence[Need]) -> InsufficientSpace | None:
     directory, needed = needs[0].directory, sum(need.bytes for need in needs)
-    available = free(directory)
-    if needed <= available:
+    available, files = free(directory), sum(need.files for need in needs)
+    crowded = _crowded(directory, files)
+    if needed <= available and not crowded:
         return None
-    why = ", ".join(f"{need.why} {humanize.naturalsize(need.bytes)}" for need in needs)
+    whys = [f"{need.why} {humanize.naturalsize(need.bytes)}" for need in needs]
+    why = ", ".join([*whys, crowded] if crowded else whys)
     return InsufficientSpace(str(directory), needed, available, why)
+
+
+def _crowded(directory: Path, files: int) -> str:
+    """What to say of a filesystem whose inodes do not suffice; empty if they do."""
+    found = os.statvfs(nearest_existing(directory))
+    if not found.f_files or files <= found.f_favail:
+        return ""
+    return f"{files:,} files, where {found.f_favail:,} more can be made: so few inodes are left"
 
 
 def _also(error: InsufficientSpace) -> str:

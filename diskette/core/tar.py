@@ -1,10 +1,10 @@
 """Headers of tar files, written plainly and read strictly.
 
 Only what Diskette writes is read: the ustar and GNU formats of regular files, directories,
-links, long names and large numbers (tar(5); GNU tar manual, "Basic Tar Format"). Python's
-tarfile is not used for reading: what it tolerates and how it fails differs between versions,
-and a member may mean one thing to it and another to `tar`. Pax headers and sparse files are
-such members; they are never interpreted here, but named, for the caller to refuse.
+links, sparse files, long names and large numbers (tar(5); GNU tar manual, "Basic Tar Format").
+Python's tarfile is not used for reading: what it tolerates and how it fails differs between
+versions, and a member may mean one thing to it and another to `tar`. Pax headers are such
+members; they are never interpreted here, but named, for the caller to refuse.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from struct import Struct
 from typing import Final
+from zlib import adler32
 
 from diskette.core.checksum import Source
 from diskette.core.exceptions import ForeignArchive
@@ -26,13 +27,24 @@ RECORD_BYTES = 20 * BLOCK_BYTES
 LONGEST_NAME = 1 << 14
 """Bytes of a path: four times what Linux allows."""
 
+MOST_EXTENTS = 1000
+"""Of a sparse file."""
+
+Extents = tuple[tuple[int, int], ...]
+"""Offset and length of each stretch of a sparse file's data, in order; holes lie between."""
+
 _GNU_MAGIC: Final = b"ustar  \0"
 _POSIX_MAGIC: Final = b"ustar\x0000"
 _LONG_NAME: Final = "L"
 _LONG_LINK: Final = "K"
 _LARGEST: Final = (1 << 63) - 1
 _NAME_BYTES: Final = 100
-_BLOCK: Final = Struct("100s 8s 8s 8s 12s 12s 8s s 100s 8s 32s 32s 183x")
+_BLOCK: Final = Struct("100s 8s 8s 8s 12s 12s 8s s 100s 8s 32s 32s 57x 96s s 12s 17x")
+"""The last three are of sparse files alone."""
+_EXTENSION: Final = Struct("504s s 7x")
+_FIRST_EXTENTS: Final = 4
+_MORE_EXTENTS: Final = 21
+_EXTENT_BYTES: Final = 24
 _CHECKSUM: Final = slice(148, 156)
 _LARGE: Final = b"\x80"
 _NEGATIVE: Final = b"\xff"
@@ -45,6 +57,7 @@ class Kind(StrEnum):
     HARD_LINK = "1"
     LINK = "2"
     DIRECTORY = "5"
+    SPARSE = "S"
 
 
 KIND_NAMES = {
@@ -54,7 +67,7 @@ KIND_NAMES = {
     "3": "a device",
     "4": "a device",
     "6": "a FIFO",
-    "S": "a sparse file",
+    Kind.SPARSE: "a sparse file",
     "x": "a pax header",
     "g": "a pax header",
 }
@@ -76,6 +89,10 @@ class Header:
     group: str = ""
     link: str = ""
     """Where a link points, or the earlier member that a hard link is the same file as."""
+    extents: Extents = ()
+    """Of a sparse file; its `size` is that of these together."""
+    real_size: int = 0
+    """Bytes of a sparse file, holes included."""
 
     @property
     def kind_name(self) -> str:
@@ -84,6 +101,7 @@ class Header:
     def to_bytes(self) -> bytes:
         """One block, after the blocks of a long name or link."""
         name, link = _encoded(self.name), _encoded(self.link)
+        map_, *more = self._map() if self.kind == Kind.SPARSE else [b""]
         blocks = [_long(letter, text) for letter, text in ((_LONG_NAME, name), (_LONG_LINK, link))]
         block = _BLOCK.pack(
             name,
@@ -94,16 +112,48 @@ class Header:
             link,
             _GNU_MAGIC,
             *(_encoded(word)[:31] for word in (self.user, self.group)),
+            map_,
+            b"\1" if more else b"",
+            _number(self.real_size, 12) if self.kind == Kind.SPARSE else b"",
         )
-        checksum = b"%06o\0 " % sum(block)
-        return b"".join((*blocks, block[: _CHECKSUM.start], checksum, block[_CHECKSUM.stop :]))
+        checksum = b"%06o\0 " % _sum(block)
+        ready = (block[: _CHECKSUM.start], checksum, block[_CHECKSUM.stop :])
+        return b"".join((*blocks, *ready, *_extensions(more)))
+
+    def checked_sparse(self) -> Header:
+        """Itself. Raises ValueError unless its extents are in order, and as long as they say."""
+        end = 0
+        for start, length in self.extents:
+            if start < end or length <= 0:
+                raise ValueError("a sparse file whose parts overlap")
+            end = start + length
+        if not end <= self.real_size <= _LARGEST or len(self.extents) > MOST_EXTENTS:
+            raise ValueError("a sparse file of an impossible size")
+        if sum(length for _, length in self.extents) != self.size:
+            raise ValueError("a sparse file of another size than its parts")
+        return self
+
+    def _map(self) -> list[bytes]:
+        """What the header itself holds of a sparse file's extents, and what its extensions do."""
+        extents = list(self.extents)
+        if not extents or sum(extents[-1]) < self.real_size:
+            extents.append((self.real_size, 0))  # lets `tar` make the hole at the end
+        texts = [_number(start, 12) + _number(length, 12) for start, length in extents]
+        rest = range(_FIRST_EXTENTS, len(texts), _MORE_EXTENTS)
+        parts = [texts[:_FIRST_EXTENTS], *(texts[at : at + _MORE_EXTENTS] for at in rest)]
+        return [b"".join(part) for part in parts]
 
 
 class TarReader:
-    """Members in order. `archive` names the file in errors."""
+    """Members in order. `archive` names the file in errors.
 
-    def __init__(self, source: Source, archive: str) -> None:
+    `sparse`: maps of sparse files are read too. Else these, as all that is unknown, are named
+    for the caller to refuse.
+    """
+
+    def __init__(self, source: Source, archive: str, *, sparse: bool = False) -> None:
         self._source = source
+        self._sparse = sparse
         self._archive = archive
         self.offset = 0
         """Bytes read so far."""
@@ -155,9 +205,21 @@ class TarReader:
         if not any(block):
             return None
         try:
-            return _parse(block)
+            header = _parse(block)
+            mapped = self._sparse and header.kind == Kind.SPARSE
+            return self._with_map(header, block) if mapped else header
         except ValueError as error:
             raise self._damaged(str(error)) from error
+
+    def _with_map(self, header: Header, block: bytes) -> Header:
+        """With the map of its extents. Raises ValueError for one that contradicts itself."""
+        text, goes_on, real_size = _BLOCK.unpack(block)[-3:]
+        while goes_on != b"\0" and len(text) <= MOST_EXTENTS * _EXTENT_BYTES:
+            more, goes_on = _EXTENSION.unpack(self._exactly(BLOCK_BYTES))
+            text += more
+        return replace(
+            header, real_size=_parsed_number(real_size), extents=_extents(text)
+        ).checked_sparse()
 
     def _long_text(self, header: Header, before: dict[str, str]) -> str:
         if header.kind in before or not 0 < header.size <= LONGEST_NAME:
@@ -204,7 +266,7 @@ def padding(size: int) -> bytes:
 
 def _parse(block: bytes) -> Header:
     """One header block. Raises ValueError, saying what is wrong with it."""
-    if _parsed_number(block[_CHECKSUM]) != sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20:
+    if _parsed_number(block[_CHECKSUM]) != _sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20:
         raise ValueError("no header, or one with a wrong checksum")
     magic = block[257:265]
     if magic not in (_GNU_MAGIC, _POSIX_MAGIC):
@@ -231,6 +293,12 @@ def _parse(block: bytes) -> Header:
     return header
 
 
+def _sum(block: bytes) -> int:
+    """Of all bytes, ten times as fast as `sum`: Adler-32 has that of up to 256 bytes, plus one."""
+    half = BLOCK_BYTES // 2
+    return (adler32(block[:half]) & 0xFFFF) + (adler32(block[half:]) & 0xFFFF) - 2
+
+
 def _kind(letter: bytes) -> str:
     # Before POSIX a regular file bore no letter.
     return Kind.FILE if letter == b"\0" else letter.decode("latin-1")
@@ -252,6 +320,21 @@ def _parsed_number(field: bytes) -> int:
     if digits.strip(b"01234567"):
         raise ValueError("a number that is none")
     return int(digits or b"0", 8)
+
+
+def _extensions(maps: list[bytes]) -> list[bytes]:
+    return [
+        _EXTENSION.pack(text, b"" if number == len(maps) else b"\1")
+        for number, text in enumerate(maps, 1)
+    ]
+
+
+def _extents(text: bytes) -> Extents:
+    """Up to the first that is left empty, and without the empty one that marks the file's end."""
+    starts = range(0, len(text), _EXTENT_BYTES)
+    fields = [(text[at : at + 12], text[at + 12 : at + _EXTENT_BYTES]) for at in starts]
+    numbers = [(_parsed_number(s), _parsed_number(n)) for s, n in fields if n.strip(b"\0")]
+    return tuple(numbers[:-1] if numbers and not numbers[-1][1] else numbers)
 
 
 def _long(letter: str, text: bytes) -> bytes:

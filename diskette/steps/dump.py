@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
 from celery.exceptions import SoftTimeLimitExceeded
@@ -17,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from diskette import conf, doctor, registry, storages
+from diskette import conf, registry, storages
 from diskette.core import archive, catalog, naming, plan, retention
 from diskette.core.exceptions import (
     ConfigurationError,
@@ -26,6 +27,7 @@ from diskette.core.exceptions import (
     UsageError,
 )
 from diskette.core.files import sync_file
+from diskette.core.lazy import Lazy
 from diskette.core.manifest import (
     FORMAT,
     DefinitionEntry,
@@ -39,10 +41,17 @@ from diskette.core.manifest import (
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.space import Need, disk_errors_named, require
 from diskette.core.version import __version__
-from diskette.data import dump as data
-from diskette.data import snapshot as snapshots
 from diskette.models import Archive, Run, stored
 from diskette.steps.context import Context
+
+if TYPE_CHECKING:
+    from diskette import doctor
+    from diskette.data import dump as data
+    from diskette.data import snapshot as snapshots
+else:
+    doctor = Lazy("diskette.doctor")
+    data = Lazy("diskette.data.dump")
+    snapshots = Lazy("diskette.data.snapshot")
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +104,10 @@ def check_space(context: Context) -> StepReport:
     sizes = {tree.name: storages.measure(tree).bytes for tree in _storages(context.options)}
     needs = _needs(context.options, context.workspace.path, sum(sizes.values()))
     require(needs)
-    findings = doctor.of_definitions(_resolution(context.options), data_follows=True)
+    resolution = _resolution(context.options)
+    findings = (
+        doctor.of_definitions(resolution, data_follows=True) if context.options["data"] else []
+    )
     needed = sum(each.bytes for each in needs)
     return StepReport(stats={"needed_bytes": needed}, findings=findings, output={"storages": sizes})
 
@@ -433,7 +445,7 @@ def _require_name(options: Mapping[str, JSON], *, data: bool, storages: bool) ->
 
 def _refuse_inside(destination: Path) -> None:
     """Archives must outlive loads, which replace storages with all that is in them."""
-    for root in conf.storages():
+    for root, _ in conf.storages():
         if isinstance(root, Path) and destination.resolve().is_relative_to(root.resolve()):
             raise UsageError(
                 f"{destination} lies in {root}, one of DISKETTE_STORAGES: a load would replace it "

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
@@ -22,19 +23,28 @@ from diskette.core.exceptions import (
     Stopped,
     UsageError,
 )
+from diskette.core.lazy import Lazy
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import State
 from diskette.core.report import JSON, Finding, Severity, StepReport
-from diskette.core.space import Need, require
-from diskette.data import apply as data_apply
-from diskette.data import integrity, tables, verify
-from diskette.data.stage import Staging
-from diskette.doctor import versions
-from diskette.doctor.versions import Meeting
+from diskette.core.space import Need, require, taken_by
 from diskette.models import Now, Run, Step
 from diskette.steps import dump
 from diskette.steps.context import Context
 from diskette.steps.selection import select
+
+if TYPE_CHECKING:
+    from diskette.data import apply as data_apply
+    from diskette.data import integrity, stage, tables, verify
+    from diskette.data.stage import Staging
+    from diskette.doctor import versions
+else:
+    data_apply = Lazy("diskette.data.apply")
+    integrity = Lazy("diskette.data.integrity")
+    stage = Lazy("diskette.data.stage")
+    tables = Lazy("diskette.data.tables")
+    verify = Lazy("diskette.data.verify")
+    versions = Lazy("diskette.doctor.versions")
 
 LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
@@ -93,16 +103,21 @@ def verify_archive(context: Context) -> StepReport:
 
 
 def extract_archive(context: Context) -> StepReport:
-    """Take the rows and the indices out of the archive; trees are read where they lie."""
+    """Take the rows and the indices out of the archive; trees are read where they lie.
+
+    What an index lists that must not be unpacked ends the load here, before anything is.
+    """
     manifest = _manifest(context)
+    trees = _trees(manifest, context)
     names = [entry.member.name for entry in _models(manifest, context.options)]
-    if not context.options["check"]:
-        names += [tree.index.name for tree in _trees(manifest, context)]
+    names += [tree.index.name for tree in trees]
     sizes = {member.name: member.bytes for member in manifest.members}
     context.expect(sum(sizes[name] for name in names), "bytes")
     directory = context.workspace.path / f"archive.{context.step.token}"
     with ArchiveReader(_path(context)) as reader:
-        reader.extract(names, directory, context.tick)
+        found = reader.extract(names, directory, context.tick)
+    for tree in trees:
+        storages.check(tree, found[tree.index.name], tick=context.tick)
     return StepReport(
         stats={"members": len(names), "bytes": sum(sizes[name] for name in names)},
         output={"directory": str(directory)},
@@ -113,8 +128,10 @@ def check_compatibility(context: Context) -> StepReport:
     """Compare the archive's models, fields and migrations with this project's, and make room."""
     manifest = _manifest(context)
     entries = _models(manifest, context.options)
+    if not entries:
+        return StepReport(stats={"models": 0})
     findings = versions.of_versions(
-        Meeting(
+        versions.Meeting(
             manifest=manifest,
             pairs=[(entry, _target(entry)) for entry in entries],
             databases=context.output("fetch_archive")["databases"],
@@ -366,14 +383,14 @@ def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
 
 
 def _staging(context: Context, alias: str, added: Collection[registry.ModelType] = ()) -> Staging:
-    return Staging(str(context.run.pk), alias, context.workspace.path, added)
+    return stage.Staging(str(context.run.pk), alias, context.workspace.path, added)
 
 
 def drop_stagings(run: Run, workspace: Path) -> None:
     """Remove every staging of a run, also those half made."""
     for step in run.steps.using(conf.database()).filter(name="fetch_archive"):
         for alias in step.output.get("databases", ()):
-            Staging(str(run.pk), alias, workspace).drop()
+            stage.Staging(str(run.pk), alias, workspace).drop()
 
 
 def clear_trees(run: Run) -> None:
@@ -397,15 +414,15 @@ def _needs(context: Context) -> Iterable[Need]:
     members += [tree.index.bytes for tree in trees]
     staged = int(sum(entry.raw_bytes for entry in entries) * STAGED_SHARE)
     yield Need(directory=context.workspace.path, bytes=sum(members), why="the extracted members")
-    for directory in data_apply.directories(
-        context.output("fetch_archive")["databases"], context.workspace.path
-    ):
+    databases = context.output("fetch_archive")["databases"]
+    for directory in data_apply.directories(databases, context.workspace.path) if entries else ():
         yield Need(directory=directory, bytes=staged, why="the staged rows")
     if not context.options["check"]:
         for tree in trees:
-            live = storages.live_path(tree.name)
+            directory = storages.staged_in(storages.live_path(tree.name))
+            room = taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries)
             yield Need(
-                directory=storages.staged_in(live), bytes=tree.raw_bytes, why=f"storage {tree.name}"
+                directory=directory, bytes=room, files=tree.entries, why=f"storage {tree.name}"
             )
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from diskette import registry
 from diskette.core.exceptions import UsageError
+from diskette.core.lazy import Lazy
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry
 from diskette.core.report import JSON
-from diskette.data import tables
+
+if TYPE_CHECKING:
+    from diskette.data import tables
+else:
+    tables = Lazy("diskette.data.tables")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from diskette.storages.collecting import Measure, StoragePart, collect, measure
 from diskette.storages.configured import Storage, live_path, resolve
+from diskette.storages.guarding import check
 from diskette.storages.places import staged_in
 from diskette.storages.staging import stage
 from diskette.storages.swapping import discard, settle, swap
@@ -18,6 +19,7 @@ __all__ = [
     "Measure",
     "Storage",
     "StoragePart",
+    "check",
     "collect",
     "discard",
     "live_path",

@@ -11,21 +11,24 @@ import grp
 import os
 import pwd
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import humanize
 
-from diskette.core.checksum import CHUNK_BYTES, Digest, Tally, Tick
+from diskette.core.checksum import CHUNK_BYTES, Digest, Sink, Tally, Tick
 from diskette.core.files import printable, private_file
 from diskette.core.frames import FrameWriter
 from diskette.core.manifest import MemberEntry, storage_member
 from diskette.core.relay import Relay
 from diskette.core.report import Finding, Severity
 from diskette.core.space import named
-from diskette.core.tar import END, padding
+from diskette.core.tar import END, Extents, padding
 from diskette.storages.configured import Storage
+from diskette.storages.holes import data_extents
 from diskette.storages.index import Entry, Kind, leaves
 from diskette.storages.walking import GONE, Excludes, Found, walk
 
@@ -69,7 +72,7 @@ def measure(storage: Storage) -> Measure:
     for found in walk(storage.root, Excludes(storage.excludes), _unnoted):
         mode = found.status.st_mode
         files += not stat.S_ISDIR(mode)
-        size += found.status.st_size if stat.S_ISREG(mode) else 0
+        size += _to_read(found) if stat.S_ISREG(mode) else 0
     return Measure(files=files, bytes=size)
 
 
@@ -91,6 +94,22 @@ def collect(storage: Storage, tree: Path, index: Path, *, tick: Tick) -> Storage
             return collector.run(frames, FrameWriter(Tally(index_file)))
     except OSError as error:
         raise named(error, tree.parent, needed=collector.raw_bytes) from error
+
+
+def _to_read(found: Found) -> int:
+    """Bytes of a file without its holes."""
+    size = found.status.st_size
+    if found.status.st_blocks * 512 >= size:
+        return size
+    try:
+        source = os.open(found.name, _READ_FILE, dir_fd=found.directory)
+    except OSError:
+        return 0  # collecting tells what could not be read
+    try:
+        extents = data_extents(source, found.status)
+    finally:
+        os.close(source)
+    return size if extents is None else sum(length for _, length in extents)
 
 
 class _Collector:
@@ -168,51 +187,48 @@ class _Collector:
     def _copy(self, path: str, source: int, status: os.stat_result) -> bool:
         """Whether the file could be read to its end."""
         try:
-            chunk = os.read(source, min(CHUNK_BYTES, status.st_size))
+            extents = data_extents(source, status)
+            pieces = _pieces(source, ((0, status.st_size),) if extents is None else extents)
+            first = next(pieces, b"")
         except OSError as error:
             self._problems.note(path, error)
             return False
-        plain = _entry(path, Kind.FILE, status, size=status.st_size)
+        plain = _entry(path, Kind.FILE, status, size=status.st_size, extents=extents)
         self._tree.write(plain.header().to_bytes())
-        self.raw_bytes += status.st_size
-        digest, broken = self._copy_content(source, chunk, status.st_size)
-        self._fill(status.st_size - digest.size)
-        self._tree.write(padding(status.st_size))
+        self.raw_bytes += plain.stored
+        tally = Tally(self._tree)
+        broken = self._copy_content(tally, first, pieces)
+        missing = plain.stored - tally.bytes
+        # A sparse file that shrank keeps its size, for the map of its holes is written already.
+        self._fill(self._tree if extents is None else tally, missing)
+        self._tree.write(padding(plain.stored))
         if broken is not None:
             self._problems.note(path, broken)
-        elif digest.size < status.st_size or _has_changed(source, status):
+        elif missing or _has_changed(source, status):
             self._problems.changed(path)
-        self._list(
-            _entry(
-                path,
-                Kind.FILE if broken is None else Kind.UNREADABLE,
-                status,
-                size=digest.size,
-                padding=status.st_size - digest.size,
-                sha256=digest.hex,
-            )
-        )
+        kind = Kind.FILE if broken is None else Kind.UNREADABLE
+        entry = replace(plain, kind=kind, sha256=tally.close().hex)
+        if extents is None:
+            entry = replace(entry, size=tally.bytes, padding=missing)
+        self._list(entry)
         return broken is None
 
-    def _copy_content(self, source: int, chunk: bytes, size: int) -> tuple[Digest, OSError | None]:
-        """Copy up to `size` bytes, beginning with `chunk`, until the file ends or fails."""
-        tally, broken = Tally(self._tree), None
-        while chunk:
-            tally.write(chunk)
-            self._tick(len(chunk))
-            chunk = b""
-            if left := size - tally.bytes:
-                try:
-                    chunk = os.read(source, min(CHUNK_BYTES, left))
-                except OSError as error:
-                    broken = error
-        return tally.close(), broken
+    def _copy_content(self, tally: Tally, chunk: bytes, more: Iterator[bytes]) -> OSError | None:
+        """Copy a file until it ends or fails."""
+        try:
+            while chunk:
+                tally.write(chunk)
+                self._tick(len(chunk))
+                chunk = next(more, b"")
+        except OSError as error:
+            return error
+        return None
 
-    def _fill(self, size: int) -> None:
+    def _fill(self, sink: Sink, size: int) -> None:
         """Keep the promise of a header whose file shrank."""
         while size:
             zeros = bytes(min(CHUNK_BYTES, size))
-            self._tree.write(zeros)
+            sink.write(zeros)
             self._tick(0)
             size -= len(zeros)
 
@@ -332,7 +348,19 @@ LEAVING = _Problem(
 )
 
 
-def _entry(path: str, kind: Kind, status: os.stat_result, **more: int | str) -> Entry:
+def _pieces(source: int, extents: Extents) -> Iterator[bytes]:
+    """What lies there, until the file ends or fails."""
+    for start, length in extents:
+        at, end = start, start + length
+        while at < end:
+            chunk = os.pread(source, min(CHUNK_BYTES, end - at), at)
+            if not chunk:
+                return
+            yield chunk
+            at += len(chunk)
+
+
+def _entry(path: str, kind: Kind, status: os.stat_result, **more: Any) -> Entry:
     return Entry(
         path=path,
         kind=kind,
@@ -342,7 +370,7 @@ def _entry(path: str, kind: Kind, status: os.stat_result, **more: int | str) -> 
         gid=status.st_gid,
         user=_user(status.st_uid),
         group=_group(status.st_gid),
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

@@ -29,17 +29,21 @@ def resolve(*, existing: bool = True) -> tuple[Storage, ...]:
 
     `existing`: each must be there, as a dump needs it; a load makes what is missing.
     """
-    paths = conf.storages()
+    entries = conf.storages()
+    paths = [path for path, _ in entries]
     problems = [problem for path in paths for problem in _problems(path, existing=existing)]
     if not problems:
         problems = list(_overlaps([_normal(path) for path in paths]))
     if problems:
         raise ConfigurationError(*problems)
-    base, excludes = _normal(conf.storages_base()), conf.storages_excludes()
-    roots = [_normal(path) for path in paths]
+    base, of_all = _normal(conf.storages_base()), conf.storages_excludes()
     return tuple(
-        Storage(name=root.relative_to(base).as_posix(), root=root, excludes=excludes)
-        for root in roots
+        Storage(
+            name=_normal(path).relative_to(base).as_posix(),
+            root=_normal(path),
+            excludes=of_all + excludes,
+        )
+        for path, excludes in entries
     )
 
 

@@ -30,6 +30,7 @@ _MODES = 0o7777
 _NANOSECONDS = 1_000_000_000
 _TIMES = range(-(1 << 63), 1 << 63)
 _IDS = range(1 << 32)
+_SIZES = range(1 << 62)
 
 
 class Kind(StrEnum):
@@ -65,18 +66,29 @@ class Entry:
     user: str
     group: str
     size: int = 0
-    """Bytes of a file's content."""
+    """Bytes of a file, its holes included."""
+    extents: tar.Extents | None = None
+    """Where the data of a sparse file lies; None for a file without holes."""
     padding: int = 0
     """Zeros that follow the content in the tree, because the file shrank while it was read."""
     sha256: str = ""
-    """Of a file's content."""
+    """Of a file's content; of a sparse file's data, without its holes."""
     target: str = ""
     """What a link says, or the path of the file that a hard link is another name of."""
+
+    @property
+    def stored(self) -> int:
+        """Bytes of its content in the tree, without the padding."""
+        if self.extents is None:
+            return self.size
+        return sum(length for _, length in self.extents)
 
     def to_line(self) -> bytes:
         shape = _named("path", self.path) | {"type": self.kind.value}
         if self.kind in {Kind.FILE, Kind.UNREADABLE}:
             shape |= {"size": self.size, "padding": self.padding, "sha256": self.sha256}
+        if self.extents is not None:
+            shape["extents"] = self.extents
         if self.kind in {Kind.LINK, Kind.HARD_LINK}:
             shape |= _named("target", self.target)
         shape |= {"mode": f"{self.mode:04o}", "mtime_ns": self.mtime_ns}
@@ -95,8 +107,10 @@ class Entry:
         """How the tree has it."""
         return tar.Header(
             name=self.path + "/" if self.kind == Kind.DIRECTORY else self.path,
-            kind=TAR_KINDS[self.kind],
-            size=self.size + self.padding,
+            kind=TAR_KINDS[self.kind] if self.extents is None else tar.Kind.SPARSE,
+            size=self.stored + self.padding,
+            extents=self.extents or (),
+            real_size=0 if self.extents is None else self.size,
             mode=self.mode,
             mtime=self.mtime_ns // _NANOSECONDS,
             uid=self.uid,
@@ -141,9 +155,10 @@ def _values(shape: dict[str, Any]) -> dict[str, Any]:
         "group": _text(shape["group"]),
     }
     if kind in {Kind.FILE, Kind.UNREADABLE}:
-        sizes = range(1 << 62)
-        values |= {key: _count(shape[key], sizes) for key in ("size", "padding")}
+        values |= {key: _count(shape[key], _SIZES) for key in ("size", "padding")}
         values["sha256"] = _digest(shape["sha256"])
+        if "extents" in shape:
+            values["extents"] = _extents(shape["extents"], values)
     if kind in {Kind.LINK, Kind.HARD_LINK}:
         values["target"] = _name(shape, "target")
     return values
@@ -163,6 +178,15 @@ def _count(value: Any, allowed: range) -> int:
     if type(value) is not int or value not in allowed:
         raise ValueError(f"{value!r} is no such number")
     return value
+
+
+def _extents(value: Any, values: dict[str, Any]) -> tar.Extents:
+    extents = tuple((_count(start, _SIZES), _count(length, _SIZES)) for start, length in value)
+    stored = sum(length for _, length in extents)
+    sparse = tar.Header(name=values["path"], size=stored, extents=extents, real_size=values["size"])
+    if values["padding"]:
+        raise ValueError("a sparse file with padding")
+    return sparse.checked_sparse().extents
 
 
 def _text(value: Any) -> str:

@@ -41,13 +41,11 @@ from diskette.core.manifest import StorageEntry
 from diskette.core.relay import Aside
 from diskette.core.space import disk_errors_named
 from diskette.core.tar import Header, TarReader
-from diskette.storages.index import DEEPEST, LONGEST_LINE, ROOT, Entry, Kind, leaves
-from diskette.storages.places import Place, is_ours
+from diskette.storages.guarding import Guard, entries_of
+from diskette.storages.index import ROOT, Entry, Kind
+from diskette.storages.places import Place
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-LONGEST_PART = 255
-"""Bytes of a name in a directory."""
-
 _FILE_MODES = 0o777
 """Kept of a file: nothing that would let it run as somebody else."""
 _DIRECTORY_MODES = 0o3777
@@ -95,7 +93,7 @@ def _unpack(
         Aside() as one,
         Aside() as other,
     ):
-        reader = TarReader(frames, entry.tree.name)
+        reader = TarReader(frames, entry.tree.name, sparse=True)
         unpacker = _Unpacker(entry, reader, place, tick, (one, other))
         closing.callback(unpacker.close)
         for listed in _listed(entry, reader, lines):
@@ -105,7 +103,7 @@ def _unpack(
 
 def _listed(entry: StorageEntry, reader: TarReader, lines: FrameReader) -> Iterator[Entry]:
     """The line of each member that comes. Raises ForeignArchive where they do not match."""
-    entries = _entries(entry, lines)
+    entries = entries_of(entry, lines)
     for header in reader:
         listed = next(entries, None)
         if listed is None:
@@ -117,25 +115,9 @@ def _listed(entry: StorageEntry, reader: TarReader, lines: FrameReader) -> Itera
         raise _mismatch(entry, left.path, "is in the index but not in the tree")
 
 
-def _entries(entry: StorageEntry, lines: FrameReader) -> Iterator[Entry]:
-    count = 0
-    for line in lines.lines(LONGEST_LINE):
-        count += 1
-        if count > entry.entries:
-            why = f"it lists more than the {entry.entries:,} entries promised. Do not load it."
-            raise ForeignArchive(entry.index.name, why)
-        try:
-            yield Entry.from_line(line)
-        except ValueError as error:
-            why = f"line {count:,} is not one of Diskette's ({error}). Do not load it."
-            raise ForeignArchive(entry.index.name, why) from error
-    if count < entry.entries:
-        why = f"it lists {count:,} entries of the {entry.entries:,} promised. Fetch it again."
-        raise ForeignArchive(entry.index.name, why)
-
-
-def _shape(header: Header) -> tuple[str, str, int, str]:
-    return header.name, header.kind, header.size, header.link
+def _shape(header: Header) -> tuple[object, ...]:
+    sparse = header.extents, header.real_size
+    return header.name, header.kind, header.size, header.link, *sparse
 
 
 def _mismatch(entry: StorageEntry, name: str, what: str) -> ArchiveError:
@@ -169,15 +151,16 @@ class _Unpacker:
         self._levels: list[_Level] = []
         self._unfinished: set[int] = set()
         """Open files that wait for their content."""
-        self._files = self._bytes = 0
+        self._guard = Guard(entry)
         self._is_root = os.geteuid() == 0
+        self._made_as = (os.geteuid(), os.getegid())
+        """Whose files are when they are made."""
 
     def take(self, entry: Entry) -> None:
-        self._count(entry)
+        self._guard.admit(entry)
         if entry.path == ROOT:
             self._open_root(entry)
         else:
-            self._require_safe(entry.path)
             prefix, name = self._enter(entry.path)
             try:
                 self._make(entry, name, prefix)
@@ -189,46 +172,22 @@ class _Unpacker:
         """Wait for the files, close what is open, and compare with the manifest."""
         for writer in self._writers:
             writer.finish()
-        if not self._levels:
-            raise ForeignArchive(self._entry.tree.name, "it is empty. Do not load it.")
+        self._guard.require_all()
         while self._levels:
             self._leave()
-        if (self._files, self._bytes) != (self._entry.files, self._entry.raw_bytes):
-            why = (
-                f"it holds {self._files:,} files of {self._bytes:,} bytes where the manifest "
-                f"promises {self._entry.files:,} of {self._entry.raw_bytes:,}. Do not load it."
-            )
-            raise ForeignArchive(self._entry.tree.name, why)
 
     def close(self) -> None:
         for opened in (*self._unfinished, *(level.directory for level in self._levels)):
             os.close(opened)
 
-    def _count(self, entry: Entry) -> None:
-        self._files += entry.kind != Kind.DIRECTORY
-        self._bytes += entry.size + entry.padding
-        if self._bytes > self._entry.raw_bytes or self._files > self._entry.files:
-            why = "it holds more than the manifest promises. Do not load it."
-            raise ForeignArchive(self._entry.tree.name, why)
-
-    def _require_safe(self, path: str) -> None:
-        parts = path.split("/")
-        if path.startswith("/"):
-            raise self._unsafe(path, "is an absolute path")
-        if ".." in parts:
-            raise self._unsafe(path, "leaves the storage")
-        if not all(part not in {"", "."} for part in parts):
-            raise self._unsafe(path, "is spelled in a way that no file is named")
-        if any(is_ours(part) for part in parts):
-            raise self._unsafe(path, "bears a name of Diskette's own")
-        if len(parts) > DEEPEST or max(len(os.fsencode(part)) for part in parts) > LONGEST_PART:
-            raise self._unsafe(path, "is longer than any path in a storage")
-
     def _open_root(self, entry: Entry) -> None:
-        if self._levels or entry.kind != Kind.DIRECTORY:
-            raise self._unsafe(entry.path, "comes twice, or is no directory")
+        if self._levels:
+            raise self._unsafe(entry.path, "comes twice")
         directory = os.open(self._place.staging, DIRECTORY_FLAGS)
         self._levels.append(_Level(prefix="", directory=directory, entry=entry))
+        status = os.fstat(directory)
+        if status.st_mode & stat.S_ISGID or (status.st_uid, status.st_gid) != self._made_as:
+            self._made_as = (-1, -1)  # the filesystem has its own mind about owners
 
     def _enter(self, path: str) -> tuple[str, str]:
         """Go up to the directory that has the path, which must be open still."""
@@ -256,25 +215,31 @@ class _Unpacker:
     def _make_file(self, entry: Entry, name: str, directory: int) -> None:
         opened = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
         self._unfinished.add(opened)
-        writer, tally, left = next(self._turns), Tally(_Opened(opened)), entry.size
+        writer, tally = next(self._turns), Tally(_Opened(opened))
+        for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
+            if start:
+                writer.do(os.lseek, opened, start, os.SEEK_SET)
+            self._hand_over(writer, tally, length)
+        writer.do(self._finish_file, entry, opened, tally)
+
+    def _hand_over(self, writer: Aside, tally: Tally, left: int) -> None:
         while left:
             chunk = self._reader.read(min(CHUNK_BYTES, left))
             left -= len(chunk)
             writer.do(tally.write, chunk, weight=len(chunk))
             self._tick(len(chunk))
-        writer.do(self._finish_file, entry, opened, tally)
 
     def _finish_file(self, entry: Entry, opened: int, tally: Tally) -> None:
         if (found := tally.close().hex) != entry.sha256:
             path = printable(entry.path)
             raise ChecksumMismatch(self._entry.tree.name, path, entry.sha256, found)
+        if entry.extents is not None:
+            os.ftruncate(opened, entry.size)
         self._describe(opened, entry, _FILE_MODES)
         self._unfinished.discard(opened)
         os.close(opened)
 
     def _make_link(self, entry: Entry, name: str, directory: int) -> None:
-        if leaves(entry.path, entry.target):
-            raise self._unsafe(entry.path, f"points out of the storage, to {entry.target!r},")
         os.symlink(entry.target, name, dir_fd=directory)
         if self._is_root:
             with _owner_allowed():
@@ -284,7 +249,6 @@ class _Unpacker:
 
     def _make_hard_link(self, entry: Entry, name: str, directory: int) -> None:
         *way, first = entry.target.split("/")
-        self._require_safe(entry.target)
         at = os.dup(self._levels[0].directory)
         try:
             for part in way:
@@ -311,9 +275,9 @@ class _Unpacker:
             os.close(level.directory)
 
     def _describe(self, opened: int, entry: Entry, modes: int) -> None:
-        if self._is_root:
+        if self._is_root and (owner := _owner(entry)) != self._made_as:
             with _owner_allowed():
-                os.fchown(opened, *_owner(entry))
+                os.fchown(opened, *owner)
         if modes:
             os.fchmod(opened, entry.mode & modes)
         os.utime(opened, ns=(entry.mtime_ns, entry.mtime_ns))

@@ -2,7 +2,8 @@
 
 Every name is looked up in a directory that is already open, so nobody who may write to the
 storage can lead the walk out of it. Directories come before what is in them, and the names
-of one directory in order; only the names of the directories on the way are kept in memory.
+of one directory in order. Of the directories on the way, so many names at a time are kept in
+memory; where there are more, only these are in order.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from diskette.core.exceptions import StorageError
 from diskette.core.files import DIRECTORY_FLAGS
 from diskette.storages.index import DEEPEST, ROOT
 from diskette.storages.places import is_ours
+
+BATCH_NAMES = 1 << 16
 
 GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 """What the system says of a name that is no longer what it was when it was listed."""
@@ -38,11 +42,36 @@ class Found:
     status: os.stat_result
 
 
+class _Names:
+    """Of an open directory. Raises OSError if it cannot be listed."""
+
+    def __init__(self, directory: int) -> None:
+        self._entries = os.scandir(directory)
+        self._batch = self._next_batch()
+
+    def next(self) -> str | None:
+        """The next name; None after the last."""
+        if (name := next(self._batch, None)) is None:
+            self._batch = self._next_batch()
+            name = next(self._batch, None)
+        return name
+
+    def close(self) -> None:
+        self._entries.close()
+
+    def _next_batch(self) -> Iterator[str]:
+        return iter(sorted(entry.name for entry in islice(self._entries, BATCH_NAMES)))
+
+
 @dataclass(slots=True)
 class _Level:
     directory: int
     prefix: str
-    names: Iterator[str]
+    names: _Names
+
+    def close(self) -> None:
+        self.names.close()
+        os.close(self.directory)
 
 
 class Excludes:
@@ -68,7 +97,7 @@ def walk(root: Path, excludes: Excludes, note: Note) -> Iterator[Found]:
     try:
         # The storage itself may be a link to where its files are.
         top = os.open(root, DIRECTORY_FLAGS & ~os.O_NOFOLLOW)
-        names = iter(sorted(os.listdir(top)))
+        names = _Names(top)
     except OSError as error:
         why = f"the storage cannot be read ({error.strerror}). Is it there, and may Diskette?"
         raise StorageError(str(root), why) from error
@@ -80,9 +109,9 @@ def _walk(levels: list[_Level], excludes: Excludes, note: Note) -> Iterator[Foun
         top = levels[0].directory
         yield Found(path=ROOT, name=ROOT, directory=top, status=os.fstat(top))
         while levels:
-            name = next(levels[-1].names, None)
+            name = _next_name(levels[-1], note)
             if name is None:
-                os.close(levels.pop().directory)
+                levels.pop().close()
             elif found := _look(levels[-1], name, excludes, note):
                 below = _below(found, len(levels), note)
                 if below is not None or not stat.S_ISDIR(found.status.st_mode):
@@ -91,7 +120,15 @@ def _walk(levels: list[_Level], excludes: Excludes, note: Note) -> Iterator[Foun
                     levels.append(below)
     finally:
         for level in levels:
-            os.close(level.directory)
+            level.close()
+
+
+def _next_name(level: _Level, note: Note) -> str | None:
+    try:
+        return level.names.next()
+    except OSError as error:
+        note(level.prefix.rstrip("/") or ROOT, error)
+        return None
 
 
 def _look(level: _Level, name: str, excludes: Excludes, note: Note) -> Found | None:
@@ -121,12 +158,12 @@ def _below(found: Found, depth: int, note: Note) -> _Level | None:
         note(found.path, error)
         return None
     try:
-        names = sorted(os.listdir(directory))
+        names = _Names(directory)
     except OSError as error:
         os.close(directory)
         note(found.path, error)
         return None
-    return _Level(directory, found.path + "/", iter(names))
+    return _Level(directory, found.path + "/", names)
 
 
 def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from diskette.core.exceptions import InsufficientSpace, StorageError
-from diskette.core.space import Need, disk_errors_named, free, require
+from diskette.core.space import Need, disk_errors_named, free, require, taken_by
 from tests.filesystems import mounted
 
 MB = 1_000_000
@@ -59,6 +59,18 @@ def test_every_filesystem_that_lacks_room_is_named(small_disk, tmp_path):
 
     assert f"needs 1.0 PB in {tmp_path}" in str(refused.value)
     assert f"{small_disk} lacks another 1.6 MB for the archive" in str(refused.value)
+
+
+def test_more_files_than_there_are_inodes_are_refused(tmp_path):
+    with mounted(tmp_path / "disk", "size=8m,nr_inodes=50") as disk:
+        require([Need(directory=disk, bytes=MB, files=40, why="storage media")])
+        with pytest.raises(InsufficientSpace, match=r"1,000,000 files, where 4\d more"):
+            require([Need(directory=disk, bytes=MB, files=1_000_000, why="storage media")])
+
+
+def test_files_take_whole_blocks(tmp_path):
+    block = os.statvfs(tmp_path).f_frsize
+    assert taken_by(tmp_path / "new", bytes_=100, files=3) == 100 + 3 * block
 
 
 def test_a_disk_that_fills_up_in_the_middle_is_named(small_disk):

@@ -36,7 +36,7 @@ def tar(*members: tuple[Header, bytes]) -> bytes:
 
 
 def read(raw: bytes) -> list[tuple[Header, bytes]]:
-    reader = TarReader(io.BytesIO(raw), "a.tar")
+    reader = TarReader(io.BytesIO(raw), "a.tar", sparse=True)
     return [(header, reader.read(header.size)) for header in reader]
 
 
@@ -51,6 +51,63 @@ def test_content_that_nobody_reads_is_passed_over():
     raw = tar((Header(name="a", size=3), b"abc"), (Header(name="b", size=2), b"de"))
 
     assert [header.name for header in TarReader(io.BytesIO(raw), "a.tar")] == ["a", "b"]
+
+
+@st.composite
+def sparse_headers(draw):
+    end, extents = 0, []
+    for hole, length in draw(
+        st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3)), max_size=60)
+    ):
+        extents.append((end + 512 * hole, 512 * length))
+        end = sum(extents[-1])
+    size = sum(length for _, length in extents)
+    real_size = end + draw(st.integers(0, 2**40))
+    kind = Kind.SPARSE
+    return Header(name="a", kind=kind, size=size, extents=tuple(extents), real_size=real_size)
+
+
+@given(sparse_headers())
+def test_a_sparse_files_map_is_read_as_it_was_written(header):
+    content = b"x" * header.size
+
+    assert read(tar((header, content))) == [(header, content)]
+    with tarfile.open(fileobj=io.BytesIO(tar((header, content)))) as other:
+        assert other.getmember("a").size == header.real_size
+
+
+@pytest.mark.parametrize(
+    ("extents", "size", "real_size"),
+    [
+        (((0, 512), (0, 512)), 1024, 4096),
+        (((512, 512),), 512, 1000),
+        (((0, 512),), 1024, 4096),
+        (((0, 0), (512, 512)), 512, 4096),
+        (tuple((1024 * n, 512) for n in range(1001)), 512 * 1001, 1 << 30),
+    ],
+    ids=["overlap", "beyond the end", "another size", "an empty one", "too many"],
+)
+def test_a_sparse_file_that_contradicts_itself_is_damaged(extents, size, real_size):
+    header = Header(name="a", kind=Kind.SPARSE, size=size, extents=extents, real_size=real_size)
+
+    with pytest.raises(ForeignArchive, match="a sparse file"):
+        read(tar((header, b"x" * size)))
+
+
+def test_tar_makes_the_holes_of_a_sparse_file(tmp_path):
+    extents = tuple((8192 * number, 4096) for number in range(30))
+    header = Header(
+        name="a", kind=Kind.SPARSE, size=30 * 4096, mode=0o644, extents=extents, real_size=20 << 30
+    )
+    (tmp_path / "a.tar").write_bytes(tar((header, b"x" * header.size)))
+
+    subprocess.run(["tar", "xf", "a.tar"], cwd=tmp_path, check=True)
+
+    found = (tmp_path / "a").stat()
+    assert found.st_size == 20 << 30
+    assert found.st_blocks * 512 <= 31 * 4096
+    with (tmp_path / "a").open("rb") as file:
+        assert file.read(30 * 8192) == (b"x" * 4096 + bytes(4096)) * 30
 
 
 def test_other_programs_read_the_same(tmp_path):
@@ -97,7 +154,7 @@ def test_what_tar_writes_is_read_whatever_its_format(tmp_path):
         assert (header.name, header.kind, content) == ("file", Kind.FILE, b"content")
 
 
-def test_pax_headers_and_sparse_files_are_named_never_obeyed(tmp_path):
+def test_pax_headers_are_named_never_obeyed(tmp_path):
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as made:
         info = tarfile.TarInfo("harmless")

@@ -22,6 +22,18 @@ def test_three_killed_loads_are_all_or_nothing(
     assert printed.splitlines()[-1].endswith(" | 0 |")
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("words", [(), ("--mounted",)], ids=["beside", "mounted"])
+def test_three_killed_loads_of_files_are_all_or_nothing(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+):
+    options = ["--tries", "3", "--rows", "1000", "--files", "300", "--seed", "1"]
+    code = main(["--engine", "sqlite", *options, *words])
+    printed = capsys.readouterr().out
+    assert code == 0, printed
+    assert printed.splitlines()[-1].endswith(" | 0 |")
+
+
 @pytest.mark.parametrize(
     ("at", "stands", "may_stand"),
     [(150, False, False), (151, True, True), (152, False, True), (153, False, False)],

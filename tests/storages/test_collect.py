@@ -15,8 +15,9 @@ import zstandard
 from diskette.core.checksum import digest_of
 from diskette.core.exceptions import InsufficientSpace, Stopped, StorageError
 from diskette.core.report import Severity
-from diskette.storages import Measure, Storage, collect, measure
+from diskette.storages import Measure, Storage, collect, measure, walking
 from tests import servers
+from tests.storages import trees
 from tests.storages.trees import NOT_UTF8, RUN, collected, uncounted
 
 
@@ -121,14 +122,49 @@ def test_dense_files_are_stored_and_plain_ones_squeezed(media, tmp_path):
     assert collected(media, tmp_path / "w").tree.bytes < 10_000
 
 
-def test_a_hole_of_a_gigabyte_takes_no_room(media, tmp_path):
-    with (media.root / "sparse").open("wb") as stream:
-        stream.truncate(200_000_000)
+def test_holes_are_neither_read_nor_counted(media, tmp_path):
+    trees.make_sparse(media.root / "sparse", 1 << 40, (1 << 30, b"here"), ((1 << 40) - 5, b"there"))
+    trees.make_sparse(media.root / "empty", 8 << 30)
 
     part = collected(media, tmp_path / "w")
 
-    assert part.raw_bytes == 200_000_000
-    assert part.tree.bytes < 100_000
+    assert measure(media) == Measure(files=2, bytes=part.raw_bytes)
+    assert part.raw_bytes <= 4 * trees.BLOCK
+    assert part.findings == ()
+    empty, sparse = index(tmp_path / "w")[1:]
+    assert (empty["size"], empty["extents"]) == (8 << 30, [])
+    assert [start for start, _ in sparse["extents"]] == [1 << 30, (1 << 40) - trees.BLOCK]
+
+
+def test_more_holes_than_a_header_names_are_taken_for_zeros(media, tmp_path):
+    parts = [(number * 2 * trees.BLOCK, b"x") for number in range(1500)]
+    trees.make_sparse(media.root / "torn", 3001 * trees.BLOCK, *parts)
+
+    collected(media, tmp_path / "w")
+
+    extents = index(tmp_path / "w")[1]["extents"]
+    assert len(extents) == 1000
+    assert sum(extents[-1]) == 3001 * trees.BLOCK
+
+
+def test_a_sparse_file_that_shrinks_keeps_its_size(media, tmp_path):
+    trees.make_sparse(media.root / "disk", 9 << 20, (0, b"x" * (3 << 20)))
+
+    found = meddled(media, tmp_path, lambda: os.truncate(media.root / "disk", 10), after=1_500_000)
+
+    assert (found.code, found.keys) == ("file-changed", ("disk",))
+    disk = index(tmp_path / "w")[1]
+    assert (disk["size"], disk["padding"], disk["extents"]) == (9 << 20, 0, [[0, 3 << 20]])
+
+
+def test_a_directory_of_very_many_names_is_collected_by_parts(media, tmp_path, monkeypatch):
+    monkeypatch.setattr(walking, "BATCH_NAMES", 10)
+    for number in range(35):
+        (media.root / f"{number:02}").touch()
+
+    collected(media, tmp_path / "w")
+
+    assert sorted(paths(tmp_path / "w")) == [".", *(f"{number:02}" for number in range(35))]
 
 
 def test_measuring_counts_what_collecting_would_read(awkward):

@@ -34,6 +34,16 @@ def test_storages_are_named_by_their_path_beneath_the_base(base):
     assert (second.name, second.root) == ("var/media", base / "var" / "media")
 
 
+def test_a_storage_may_have_patterns_of_its_own(base, settings):
+    own = {"excludes": ["*.tmp", "thumbnails*"]}
+    settings.DISKETTE_STORAGES = [[base / "media", own], (base / "var" / "media", {})]
+
+    assert [each.excludes for each in resolve()] == [
+        ("cache/*", "*.tmp", "thumbnails*"),
+        ("cache/*",),
+    ]
+
+
 def test_without_storages_there_are_none(base, settings):
     settings.DISKETTE_STORAGES = []
 

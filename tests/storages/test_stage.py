@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,8 +25,9 @@ from diskette.core.exceptions import (
 )
 from diskette.core.manifest import StorageEntry
 from diskette.core.tar import END
-from diskette.storages import collect, discard, settle, stage, swap
+from diskette.storages import check, collect, discard, settle, stage, swap
 from diskette.storages.index import Kind
+from tests.storages import trees
 from tests.storages.trees import (
     OLD,
     ROOT,
@@ -75,6 +77,35 @@ def test_what_is_put_in_place_is_what_was_collected(awkward, workspace, live):
     assert look(live) == before
     assert (live / "second name").samefile(live / "text.txt")
     assert [path.name for path in live.parent.iterdir()] == ["media"]
+
+
+def test_holes_come_back_as_holes(media, workspace, live):
+    trees.make_sparse(media.root / "disk", 1 << 40, (1 << 30, b"here"), ((1 << 39), b"there"))
+    trees.make_sparse(media.root / "ends in data", 1 << 30, ((1 << 30) - 5, b"there"))
+    trees.make_sparse(media.root / "empty", 20 << 30)
+    torn = [(number * 2 * trees.BLOCK, b"%d" % number) for number in range(1500)]
+    trees.make_sparse(media.root / "torn", 3001 * trees.BLOCK, *torn)
+
+    found = staged(collected(media, workspace), workspace, live)
+
+    for name in ("disk", "ends in data", "empty", "torn"):
+        old, new = media.root / name, found / name
+        assert new.stat().st_size == old.stat().st_size
+        assert new.stat().st_mtime_ns == old.stat().st_mtime_ns
+        assert new.stat().st_blocks * 512 <= old.stat().st_blocks * 512 + 1502 * trees.BLOCK
+    assert (found / "torn").read_bytes() == (media.root / "torn").read_bytes()
+    with (found / "disk").open("rb") as disk:
+        for at, content in ((1 << 30, b"here"), (1 << 39, b"there"), (0, bytes(9))):
+            disk.seek(at)
+            assert disk.read(len(content)) == content
+
+
+def test_a_hole_is_no_way_around_a_digest(workspace, live):
+    sparse = entry("a", content=b"x" * 512, extents=((512, 512),), size=2048)
+    promise = handmade(workspace, ROOT, (sparse, b"y" * 512))
+
+    with pytest.raises(ChecksumMismatch):
+        unpack(promise, workspace, live)
 
 
 def test_a_tree_is_unpacked_from_where_it_lies_in_an_archive(awkward, workspace, live):
@@ -268,6 +299,34 @@ def test_a_member_that_would_leave_its_place_is_unsafe_and_nothing_is_left(
     contents = [(each, b"x" * each.size) for each in members]
 
     assert cause in refused(workspace, live, handmade(workspace, ROOT, *contents), UnsafeMember)
+
+
+@pytest.mark.parametrize(
+    ("hostile", "promises", "cause"),
+    [
+        (entry("../evil", content=b"x"), {}, "leaves the storage"),
+        (entry("/etc/evil", content=b"x"), {}, "is an absolute path"),
+        (entry("a/b", content=b"x"), {}, "comes before its directory"),
+        (entry(".", Kind.DIRECTORY), {}, "comes twice"),
+        (entry("link", LINK, target="/etc/passwd"), {}, "points out of the storage"),
+        (entry("h", Kind.HARD_LINK, target="../x"), {}, "leaves the storage"),
+        (entry("a", content=b"x" * 99), {"raw_bytes": 98}, "more than the manifest promises"),
+        (entry("a", content=b"x"), {"files": 0}, "more than the manifest promises"),
+        (entry("a", content=b"x"), {"files": 2}, "holds 1 files of 1 bytes"),
+        (entry("a", content=b"x"), {"entries": 1}, "lists more than the 1 entries"),
+    ],
+)
+def test_an_index_is_found_out_before_anything_is_unpacked(workspace, hostile, promises, cause):
+    promise = handmade(workspace, ROOT, (hostile, b"x" * hostile.size), **promises)
+
+    with pytest.raises(ArchiveError, match=re.escape(cause)):
+        check(promise, workspace / "index", tick=uncounted)
+
+
+def test_an_index_of_ones_own_is_fine(awkward, workspace):
+    part = collected(awkward, workspace)
+
+    check(promised(part), workspace / "index", tick=uncounted)
 
 
 def test_the_first_entry_must_be_the_storage_itself(workspace, live):

@@ -1,11 +1,11 @@
-"""What a database holds and what a run left, in plain SQL: nothing of Diskette takes part."""
+"""What a database and a storage hold and what a run left: nothing of Diskette takes part."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +16,7 @@ import psycopg
 
 from benchmarks.checksums import BOOKKEEPING_PREFIXES, TableSums, losses
 from benchmarks.engines import Engine
+from tests.kills.drill.trees import Files
 from worker import mariadb
 from worker.servers import await_condition
 
@@ -55,7 +56,7 @@ NOWHERE: Counters = MappingProxyType({})
 
 
 class Held(StrEnum):
-    """Which of the two states a database holds."""
+    """Which of the two states a database holds, and the storage with it."""
 
     OLD = "old"
     NEW = "new"
@@ -64,10 +65,11 @@ class Held(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """Sums over each table's rows, and where the counters of keys stand."""
+    """Sums over each table's rows, where the counters of keys stand, and the storage's files."""
 
     tables: Mapping[str, TableSums]
     counters: Counters
+    files: Files = field(default_factory=dict)
 
     def differences(self, other: Picture, highest: Counters = NOWHERE) -> list[str]:
         """What tells `other` from it; its counters may stand higher, up to where `highest` says."""
@@ -77,6 +79,8 @@ class Picture:
             for name in sorted(moved)
             if not _is_between(self.counters.get(name), other.counters.get(name), highest.get(name))
         ]
+        files = {path for path, _ in self.files.items() ^ other.files.items()}
+        told += [f"{len(files)} files ({min(files)}…)"] if files else []
         return [*losses(self.tables, other.tables), *told]
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,37 +16,53 @@ from signal import SIGKILL
 from typing import Any
 
 from tests.kills.drill.arena import Arena
-from tests.kills.drill.states import Held, connected, counted, picture
+from tests.kills.drill.states import Held, Picture, connected, counted
 from worker.sites import COMMAND_SECONDS
 
 LOOK_SECONDS = 0.002
 CHANGED_NOTHING = "Nothing was changed"
 FAILED = f"failed lease-lost, {CHANGED_NOTHING.lower()}"
 SUCCEEDED = "succeeded"
+STEP_AT_WORK = (
+    "SELECT count(*) FROM diskette_step"
+    " WHERE run_id IN (SELECT id FROM diskette_run WHERE finished_at IS NULL)"
+)
 RIGHT = {(FAILED, Held.OLD), (SUCCEEDED, Held.NEW)}
 
 
 class Sight(StrEnum):
-    """What is waited for, by the query that counts it; earlier loads that failed do not count."""
+    """What is waited for, by the query that counts it; loads that have ended do not count."""
 
-    APPLY = (
-        "SELECT count(*) FROM diskette_step"
-        " WHERE name = 'apply' AND state IN ('running', 'succeeded')"
+    STAGE = f"{STEP_AT_WORK} AND name = 'stage_storage' AND state IN ('running', 'succeeded')"
+    APPLY = f"{STEP_AT_WORK} AND name = 'apply' AND state IN ('running', 'succeeded')"
+    COMMIT = (
+        "SELECT count(*) FROM diskette_run WHERE finished_at IS NULL AND applied_at IS NOT NULL"
     )
-    COMMIT = "SELECT count(*) FROM diskette_run WHERE applied_at IS NOT NULL"
 
 
-WINDOWS = (
+Window = tuple[Sight, float, float]
+"""When to kill, in parts of the time from what is seen until the load's next turning point."""
+
+WINDOWS: Sequence[Window] = (
     (Sight.APPLY, 0.0, 1.0),
     (Sight.APPLY, 0.9, 1.1),
-    (Sight.COMMIT, 0.0, 0.1),
+    (Sight.COMMIT, 0.0, 1.0),
     (Sight.APPLY, 0.0, 1.0),
     (Sight.APPLY, 0.0, 1.0),
 )
-"""When to kill, in parts of the time that `apply` takes until its commit, in turns.
+"""Of rows alone: most anywhere in `apply`, some close to its commit, some when it is done."""
 
-Most anywhere in it; some close to the commit, on either side, and some when it is surely done.
-"""
+WINDOWS_WITH_FILES: Sequence[Window] = (
+    (Sight.STAGE, 0.0, 1.0),
+    (Sight.COMMIT, 0.0, 0.2),
+    (Sight.APPLY, 0.8, 1.2),
+    (Sight.COMMIT, 0.0, 1.0),
+    (Sight.STAGE, 0.0, 1.0),
+)
+"""Files are staged before `apply`, and swapped right after its commit."""
+
+
+OF_ROWS = (Sight.APPLY, Sight.COMMIT)
 
 
 class DrillFailed(Exception):
@@ -85,7 +101,7 @@ class Try:
 
     def __str__(self) -> str:
         kill = str(self.aim) if self.was_killed else f"{self.aim}, too late"
-        words = [kill, f"the run: {self.said}", f"the database: {self.held}"]
+        words = [kill, f"the run: {self.said}", f"the site: {self.held}"]
         return " | ".join(words if self.is_consistent else [*words, *self._complaints()])
 
     def _complaints(self) -> Iterator[str]:
@@ -97,28 +113,38 @@ class Try:
             yield f"left: {', '.join(self.leftovers)}"
 
 
-def aims(random: Random, apply_seconds: float) -> Iterator[Aim]:
-    for sight, earliest, latest in cycle(WINDOWS):
-        yield Aim(sight=sight, seconds=random.uniform(earliest, latest) * apply_seconds)
+Pace = Mapping[Sight, float]
+"""Seconds from what is seen to the next turning point: the commit, and the load's end."""
 
 
-def let_through(arena: Arena) -> float:
-    """Load without a kill, so that NEW is known; the seconds from `apply` to its commit."""
-    load = arena.start_load()
-    await_sight(arena, load, Sight.APPLY)
-    began = time.monotonic()
-    await_sight(arena, load, Sight.COMMIT)
-    seconds = time.monotonic() - began
-    loaded = picture(arena.engine, arena.site.database_url) if load.wait() == 0 else None
-    if loaded is None or loaded.tables != arena.source.tables or arena.leftovers():
+def aims(random: Random, pace: Pace, windows: Sequence[Window]) -> Iterator[Aim]:
+    for sight, earliest, latest in cycle(windows):
+        yield Aim(sight=sight, seconds=random.uniform(earliest, latest) * pace[sight])
+
+
+def let_through(arena: Arena) -> Pace:
+    """Load without a kill, so that NEW is known."""
+    load, began = arena.start_load(), {}
+    for sight in (Sight.STAGE, Sight.APPLY, Sight.COMMIT) if arena.trees else OF_ROWS:
+        await_sight(arena, load, sight)
+        began[sight] = time.monotonic()
+    code, ended = load.wait(), time.monotonic()
+    loaded = arena.picture() if code == 0 else None
+    if loaded is None or _contents(loaded) != _contents(arena.source) or arena.leftovers():
         raise DrillFailed(arena.log.read_text())
     arena.new = loaded
     arena.put_old_back()
-    return seconds
+    commit = began.pop(Sight.COMMIT)
+    return {Sight.COMMIT: ended - commit} | {each: commit - at for each, at in began.items()}
 
 
-def tries(arena: Arena, random: Random, apply_seconds: float, number: int) -> Iterator[Try]:
-    for aim in islice(aims(random, apply_seconds), number):
+def _contents(found: Picture) -> tuple[object, ...]:
+    return found.tables, found.files
+
+
+def tries(arena: Arena, random: Random, pace: Pace, number: int) -> Iterator[Try]:
+    windows = WINDOWS_WITH_FILES if arena.trees else WINDOWS
+    for aim in islice(aims(random, pace, windows), number):
         done = attempt(arena, aim)
         yield done
         if done.held is not Held.OLD or not done.is_consistent:
