@@ -8,7 +8,7 @@ directories of this machine is a warning: a site may start before they are there
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +59,7 @@ def connect() -> None:
 def check_settings(**_: object) -> list[CheckMessage]:
     """Every setting but DISKETTE_APPS."""
     errors = [message for rule in RULES for message in rule.check()]
-    errors = errors or list(_unusable_filename())
+    errors = [*(errors or _unusable_filename()), *_unusable_retention()]
     return [*errors, *_unknown_settings(), *([] if errors else _doubts())]
 
 
@@ -87,6 +87,16 @@ def _unusable_filename() -> Iterator[CheckMessage]:
         )
     except ConfigurationError as error:
         yield Error(str(error), id="diskette.E007")
+
+
+def _unusable_retention() -> Iterator[CheckMessage]:
+    if not isinstance(conf.get("DISKETTE_RETENTION"), Mapping):
+        return  # None, or told already
+    try:
+        conf.retention()
+    except ConfigurationError as error:
+        hint = "Correct it; docs/retention.md lists the rules."
+        yield from (Error(each, hint=hint, id="diskette.E023") for each in error.problems)
 
 
 def _unknown_settings() -> Iterator[CheckMessage]:
@@ -224,9 +234,9 @@ RULES = (
     _rule(22, "SAFETY_DUMP", FLAG, _is_flag),
     _rule(
         23,
-        "KEEP_LAST",
-        "a whole number above 0, or None",
-        lambda v: v is None or (_is_whole(v) and v > 0),
+        "RETENTION",
+        "a dict such as {'daily': 7}, or None",
+        lambda v: v is None or isinstance(v, Mapping),
     ),
     _rule(
         40,

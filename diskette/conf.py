@@ -8,15 +8,17 @@ each, and checks.py reports a value of the wrong kind before anything runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils import timezone
 from django.utils.text import slugify
 
 from diskette.core.exceptions import ConfigurationError
+from diskette.core.retention import Retention
 
 DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_ADMIN_ENABLED": True,
@@ -41,8 +43,8 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_LOAD_QUEUE": None,
     "DISKETTE_LOAD_ENABLED": False,
     "DISKETTE_SAFETY_DUMP": True,
-    "DISKETTE_KEEP_LAST": None,
     "DISKETTE_SCHEDULE": {},
+    "DISKETTE_RETENTION": None,
 }
 """Every setting and what it is when absent."""
 
@@ -170,8 +172,15 @@ def safety_dump() -> bool:
     return bool(get("DISKETTE_SAFETY_DUMP"))
 
 
-def keep_last() -> int | None:
-    return None if (value := get("DISKETTE_KEEP_LAST")) is None else int(value)
+def retention() -> Retention | None:
+    """Which archives are kept; None: all. Raises ConfigurationError with every problem."""
+    value = get("DISKETTE_RETENTION")
+    return None if value is None else Retention.from_setting(value)
+
+
+def now() -> datetime:
+    """In the project's time zone, in which its days begin; aware whatever USE_TZ says."""
+    return datetime.now(timezone.get_default_timezone())
 
 
 def auto_purge() -> bool:

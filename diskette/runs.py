@@ -1,4 +1,4 @@
-"""Starting dumps and loads, and the handle by which they are watched.
+"""Starting dumps, loads and prunes, and the handle by which they are watched.
 
 Every door goes through here: commands, tasks, the Python functions. A run is planned and
 refused, or recorded and begun; in this process, or by workers when `enqueue` is set.
@@ -23,8 +23,10 @@ from diskette.core.exceptions import (
 )
 from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Progress
+from diskette.core.retention import Decision, Retention
 from diskette.models import Run
 from diskette.steps import dump as dump_steps
+from diskette.steps import prune as prune_steps
 
 POLL_SECONDS = 0.2
 
@@ -155,6 +157,23 @@ def start_load(
     return _start(Kind.LOAD, options, lambda: _plan_load(options), enqueue, requested_by, on_start)
 
 
+def start_prune(
+    *,
+    policy: Retention | None = None,
+    label: str | None = None,
+    destination: str | None = None,
+    approved: Sequence[str] | None = None,
+    enqueue: bool = False,
+    requested_by: str = "",
+    on_start: Callable[[Handle], None] | None = None,
+) -> Handle:
+    """Remove what the policy no longer keeps: the settings' one, unless another is given."""
+    options = prune_steps.options(
+        policy=policy, label=label, destination=destination, approved=approved
+    )
+    return _start(Kind.PRUNE, options, plan.prune_plan, enqueue, requested_by, on_start)
+
+
 def _plan_load(options: Mapping[str, JSON]) -> Sequence[PlannedStep]:
     if not options["data"] and not options["storages"]:
         raise UsageError("Nothing is left to load: data and storages are both switched off.")
@@ -215,3 +234,8 @@ def check_dump(**chosen: JSON) -> dict[str, JSON]:
     options = dump_steps.options(**chosen)
     dump_steps.plan_of(options)
     return dump_steps.preview(options)
+
+
+def check_prune(**chosen: JSON) -> list[Decision]:
+    """What a prune of these options would keep and remove; nothing is. Raises UsageError."""
+    return prune_steps.decisions(prune_steps.options(**chosen))

@@ -15,7 +15,11 @@ from celery.schedules import ParseException, crontab
 
 from diskette import conf
 
-JOBS: Mapping[str, str] = {"sweep": "diskette.sweep", "dump": "diskette.dump"}
+JOBS: Mapping[str, str] = {
+    "sweep": "diskette.sweep",
+    "dump": "diskette.dump",
+    "prune": "diskette.prune",
+}
 """By name in DISKETTE_SCHEDULE, the task."""
 
 HOUR_SECONDS = 60 * 60

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -17,27 +18,43 @@ from celery.signals import worker_ready
 from diskette import conf, engine, fetch, messages, runs
 from diskette.core import plan
 from diskette.core.exceptions import RunConflict
-from diskette.core.plan import Kind
 
 logger = logging.getLogger(__name__)
+
+
+def _take(name: str, step_id: object) -> None:
+    try:
+        step = UUID(step_id)  # type: ignore[arg-type]
+    except (AttributeError, TypeError, ValueError):
+        logger.warning("a message for %s names no step: %r", name, step_id)
+        return
+    messages.publish(engine.execute(step))
 
 
 def _door(name: str) -> Any:
     @shared_task(name=f"diskette.{name}", ignore_result=True, acks_late=False)
     def take(step_id: str) -> None:
-        try:
-            step = UUID(step_id)
-        except (AttributeError, TypeError, ValueError):
-            logger.warning("a message for %s names no step: %r", name, step_id)
-            return
-        messages.publish(engine.execute(step))
+        _take(name, step_id)
 
     return take
 
 
+@shared_task(name="diskette.prune", acks_late=False)
+def prune(*step_id: str) -> str | None:
+    """Begin to prune on the workers. Returns its run's id, also where another run is active.
+
+    The step of that name is asked for by the same name, with its id. Which archives go is for
+    settings to say, never for a message.
+    """
+    if step_id:
+        _take("prune", step_id[0])
+        return None
+    return _begun(runs.start_prune, "task diskette.prune")
+
+
 STEP_TASKS = {
-    name: _door(name)
-    for name in sorted({*plan.ORDER[Kind.DUMP], *plan.ORDER[Kind.LOAD], *plan.BESIDE})
+    name: prune if name == "prune" else _door(name)
+    for name in sorted({*chain.from_iterable(plan.ORDER.values()), *plan.BESIDE})
 }
 
 

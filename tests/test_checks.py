@@ -74,8 +74,8 @@ def test_the_defaults_are_fine(plain):
         ("LOAD_QUEUE", "loads"),
         ("LOAD_ENABLED", True),
         ("SAFETY_DUMP", False),
-        ("KEEP_LAST", 1),
         ("SCHEDULE", {"dump": "0 4 * * mon-fri", "sweep": None}),
+        ("RETENTION", {"daily": 7, "within": "2w", "safety": {"last": 3}}),
         ("APPS", (("groups", {"models": "auth.Group"}),)),
     ],
 )
@@ -134,13 +134,13 @@ def test_a_value_of_its_kind_is_accepted(plain, name, value):
         ("E020", "LOAD_QUEUE", ["loads"]),
         ("E021", "LOAD_ENABLED", "True"),
         ("E022", "SAFETY_DUMP", 0),
-        ("E023", "KEEP_LAST", 0),
         ("E040", "SCHEDULE", {"dumb": 60}),
         ("E040", "SCHEDULE", {"dump": "nightly"}),
         ("E040", "SCHEDULE", {"dump": []}),
         ("E040", "SCHEDULE", "30 3 * * *"),
-        ("E023", "KEEP_LAST", "3"),
-        ("E023", "KEEP_LAST", True),
+        ("E023", "RETENTION", 7),
+        ("E023", "RETENTION", {"last": 0}),
+        ("E023", "RETENTION", {"dayly": 3}),
     ],
 )
 def test_a_value_of_another_kind_is_an_error(plain, id_, name, value):
@@ -151,12 +151,18 @@ def test_a_value_of_another_kind_is_an_error(plain, id_, name, value):
 
 
 def test_every_error_is_told_with_its_cure(plain):
-    messages = found(plain, KEEP_LAST=0, QUEUE="", DUMP_FILENAME=3, DUMP_PERMISSIONS="")
+    messages = found(plain, RETENTION=0, QUEUE="", DUMP_FILENAME=3, DUMP_PERMISSIONS="")
     assert ids(messages) == ["E006", "E007", "E019", "E023"]
     assert messages[0].msg == (
         "DISKETTE_DUMP_PERMISSIONS must be an octal mode from 0o600 to 0o777, or None, not ''."
     )
     assert messages[-1].hint == "Correct it, or remove it for its default, None."
+
+
+def test_each_mistake_in_the_retention_is_an_error_of_its_own(plain):
+    messages = found(plain, QUEUE="", RETENTION={"last": 0, "dayly": 7})
+    assert ids(messages) == ["E019", "E023", "E023"]
+    assert "Did you mean 'daily'?" in messages[2].msg
 
 
 def test_each_problem_of_a_definition_is_an_error_of_its_own(plain):
@@ -207,6 +213,6 @@ def test_storages_that_cannot_be_dumped_as_they_are_are_warnings(plain, tmp_path
 
 
 def test_django_runs_the_checks(plain):
-    plain.DISKETTE_KEEP_LAST = 0
+    plain.DISKETTE_RETENTION = {"last": 0}
     with pytest.raises(SystemCheckError, match=r"diskette\.E023"):
         call_command("check", "--tag", "diskette")

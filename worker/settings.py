@@ -112,7 +112,7 @@ DISKETTE_LABEL = os.environ.get("DISKETTE_LABEL", "sample")
 DISKETTE_LEASE_SECONDS = float(os.environ.get("DISKETTE_LEASE_SECONDS", "60"))
 DISKETTE_SAFETY_DUMP = _flag("DISKETTE_SAFETY_DUMP", default=True)
 DISKETTE_LOAD_ENABLED = _flag("DISKETTE_LOAD_ENABLED", default=False)
-DISKETTE_KEEP_LAST = json.loads(os.environ.get("DISKETTE_KEEP_LAST", "null"))
 DISKETTE_SCHEDULE = json.loads(os.environ.get("DISKETTE_SCHEDULE", "{}"))
+DISKETTE_RETENTION = json.loads(os.environ.get("DISKETTE_RETENTION", "null"))
 DISKETTE_QUEUE = config.DUMP_QUEUE
 DISKETTE_LOAD_QUEUE = config.LOAD_QUEUE

@@ -40,7 +40,9 @@ class ArchiveInfo:
     error: DisketteError | None = None
     """Why there is no manifest."""
     proven_at: datetime | None = None
-    """When it was last restored elsewhere; the catalog does not know."""
+    """When a load of it was last proven right; the catalog does not know."""
+    chosen: tuple[str, ...] = ()
+    """The definitions that were asked for, if not all; the catalog does not know."""
 
     @property
     def name(self) -> str:
@@ -50,6 +52,26 @@ class ArchiveInfo:
     def purpose(self) -> str:
         """`dump`, `safety`, or empty for a damaged one."""
         return self.manifest.purpose if self.manifest else ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """`data`, `storages`, or both; none of a damaged one."""
+        if (manifest := self.manifest) is None:
+            return ()
+        held = {"data": manifest.definitions, "storages": manifest.storages}
+        return tuple(part for part, holds in held.items() if holds)
+
+    @property
+    def set_aside(self) -> str:
+        """Why it is no archive to be counted; empty for a whole one."""
+        if self.manifest is not None:
+            return ""
+        return "not Diskette's, or damaged" if self.is_foreign else "damaged"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether neither what it holds nor what it is called makes it an archive of ours."""
+        return self.manifest is None and ArchiveName.parse(self.name) is None
 
 
 def find(destination: Path) -> list[ArchiveInfo]:

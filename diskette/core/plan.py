@@ -11,6 +11,7 @@ from diskette.core.report import PlannedStep
 class Kind(StrEnum):
     DUMP = "dump"
     LOAD = "load"
+    PRUNE = "prune"
 
 
 class State(StrEnum):
@@ -55,6 +56,7 @@ ORDER: dict[Kind, tuple[str, ...]] = {
         "verify_load",
         "finish",
     ),
+    Kind.PRUNE: ("prune", "finish"),
 }
 
 BESIDE = {"check_data": "dump_application", "collect_storage": "dump_application"}
@@ -136,6 +138,10 @@ def load_plan(
         names += ["safety_dump"] if safety else []
         names += ["apply", "verify_load"]
     return _ordered([*(step(Kind.LOAD, name) for name in (*names, "finish")), *parts])
+
+
+def prune_plan() -> tuple[PlannedStep, ...]:
+    return tuple(step(Kind.PRUNE, name) for name in ORDER[Kind.PRUNE])
 
 
 def attempts_allowed(name: str, *, applied: bool) -> int:

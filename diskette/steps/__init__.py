@@ -12,7 +12,7 @@ from diskette.core.exceptions import DisketteError
 from diskette.core.plan import Kind
 from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.models import Run
-from diskette.steps import dump, load
+from diskette.steps import dump, load, prune
 from diskette.steps.context import Context
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ FUNCTIONS: Mapping[tuple[str, str], Callable[[Context], StepReport]] = {
     (Kind.DUMP, "assemble_archive"): dump.assemble_archive,
     (Kind.DUMP, "verify_archive"): dump.verify_archive,
     (Kind.DUMP, "publish_archive"): dump.publish_archive,
-    (Kind.DUMP, "prune"): dump.prune,
+    (Kind.DUMP, "prune"): prune.prune,
     (Kind.DUMP, "finish"): dump.finish,
     (Kind.LOAD, "fetch_archive"): load.fetch_archive,
     (Kind.LOAD, "check_space"): load.check_space,
@@ -40,6 +40,8 @@ FUNCTIONS: Mapping[tuple[str, str], Callable[[Context], StepReport]] = {
     (Kind.LOAD, "apply"): load.apply,
     (Kind.LOAD, "verify_load"): load.verify_load,
     (Kind.LOAD, "finish"): load.finish,
+    (Kind.PRUNE, "prune"): prune.prune,
+    (Kind.PRUNE, "finish"): prune.finish,
 }
 """By kind of run and name of step."""
 

@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from diskette import conf, registry, storages
-from diskette.core import archive, catalog, naming, plan, retention
+from diskette.core import archive, catalog, naming, plan
 from diskette.core.exceptions import (
     ConfigurationError,
     DisketteError,
@@ -347,25 +347,6 @@ def publish_archive(context: Context) -> StepReport:
         stats={"archive": final.name},
         output={"path": str(final)},
     )
-
-
-def prune(context: Context) -> StepReport:
-    """Remove archives that the retention no longer keeps."""
-    keep = conf.keep_last() if conf.auto_purge() else None
-    if keep is None or context.options["purpose"] != "dump":
-        return StepReport(skipped=True, stats={"kept": "every archive is kept"})
-    found = catalog.find(Path(context.options["destination"]))
-    label = context.options["label"]
-    ours = [each for each in found if each.manifest and each.manifest.label == label]
-    decisions = retention.decide(ours, keep_last=keep, now=datetime.now(UTC))
-    removed = [each.archive.path for each in decisions if not each.keep]
-    context.confirm()
-    for path in removed:
-        path.unlink(missing_ok=True)
-    Archive.objects.using(conf.database()).filter(path__in=list(map(str, removed))).update(
-        removed_at=timezone.now()
-    )
-    return StepReport(stats={"removed": len(removed), "kept": len(decisions) - len(removed)})
 
 
 def finish(context: Context) -> StepReport:

@@ -201,7 +201,7 @@ def test_a_third_of_the_definitions_can_be_loaded(project, settings):
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
 def test_a_project_without_time_zones_dumps_prunes_and_loads(project, settings, zone):
     settings.USE_TZ, settings.TIME_ZONE = False, zone
-    settings.DISKETTE_KEEP_LAST = 1
+    settings.DISKETTE_RETENTION = {"last": 1}
     assert run("diskette_dump").code == 0
     done = run("diskette_dump", "--format", "json")
     assert done.code == 0, done.err
