@@ -261,7 +261,7 @@ def verify_load(context: Context) -> StepReport:
     of_other_fields: list[str] = []
     for definition, entry in whole:
         model = _target(entry)
-        if model is not None and not _has_fields_of(entry, model):
+        if model is not None and not tables.has_fields(model, entry.fields):
             of_other_fields.append(entry.model)
         elif entry.model not in dropped and model is not None:
             member = _extracted(context) / entry.member.name
@@ -353,16 +353,6 @@ def _target(entry: ModelEntry) -> registry.ModelType | None:
     """
     model = registry.find_model(entry.model)
     return model if model is not None and registry.is_dumpable(model) else None
-
-
-def _has_fields_of(entry: ModelEntry, model: registry.ModelType) -> bool:
-    """Whether rows here have the archive's fields, so that their digest can be the one promised.
-
-    The digest is of whole lines: a field added or left out since changes that of every row.
-    """
-    keys = {field.name for field in tables.key_fields(model)}
-    here = [field.name for field in tables.stored_fields(model) if field.name not in keys]
-    return here == [name for name in entry.fields if name not in keys]
 
 
 def _database(definition: DefinitionEntry) -> str:
