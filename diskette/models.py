@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from diskette import conf
 from diskette.core.plan import ENDED, Kind, State
-from diskette.core.report import Finding, Progress
+from diskette.core.report import Finding, Progress, distinct
 from diskette.core.workspace import Workspace
 
 PROJECT_LOCK = "project"
@@ -97,7 +97,7 @@ class Run(models.Model):
         shapes = list(self.findings)
         for step in self.steps.all():
             shapes += step.findings
-        return tuple(Finding.from_json(shape) for shape in shapes)
+        return tuple(map(Finding.from_json, distinct(shapes)))
 
 
 class Step(models.Model):

@@ -38,6 +38,7 @@ class Console:
         self._stream = stream
         self._terminal = bool(getattr(stream, "isatty", lambda: False)())
         self._told: set[UUID] = set()
+        self._findings: list[Finding] = []
         self._bar = ""
 
     def follow(self, run_id: UUID, ended: threading.Event | None = None) -> None:
@@ -81,6 +82,9 @@ class Console:
         self._line(self._coloured(run_line(run), State(run.state)))
 
     def _finding(self, finding: Finding) -> None:
+        if finding in self._findings:
+            return  # a step that refuses says again what steps before it have found
+        self._findings.append(finding)
         for line in finding_lines(finding):
             self._line(f"  {line}")
 

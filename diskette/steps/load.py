@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 from django.utils import timezone
 
 from diskette import conf, fetch, registry, storages
@@ -18,7 +19,9 @@ from diskette.core.archive import ArchiveReader
 from diskette.core.checksum import digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
+    DisketteError,
     FindingsError,
+    InsufficientSpace,
     RunFailed,
     Stopped,
     UsageError,
@@ -47,6 +50,8 @@ else:
     tables = Lazy("diskette.data.tables")
     verify = Lazy("diskette.data.verify")
     versions = Lazy("diskette.doctor.versions")
+
+logger = logging.getLogger(__name__)
 
 LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
@@ -458,15 +463,33 @@ def _is_applied(run: Run) -> bool:
 def _apply_data(context: Context) -> None:
     stagings = _by_database(context)
     if stagings:
-        data_apply.apply(
-            stagings,
-            mode=context.options["mode"],
-            mark=lambda: _mark_applied(context),
-            tick=context.tick,
-        )
+        with _room_made_again(stagings):
+            data_apply.apply(
+                stagings,
+                mode=context.options["mode"],
+                mark=lambda: _mark_applied(context),
+                tick=context.tick,
+            )
     else:
         with transaction.atomic(using=conf.database()):
             _mark_applied(context)
+
+
+@contextmanager
+def _room_made_again(stagings: Iterable[Staging]) -> Iterator[None]:
+    """Drop what is staged as soon as a disk is full, so that the database has room to say so.
+
+    What a transaction that failed has added to the tables stays added until they are vacuumed.
+    """
+    try:
+        yield
+    except InsufficientSpace:
+        for staging in stagings:
+            try:
+                staging.drop()
+            except (DisketteError, DatabaseError, OSError):  # the run's end tries again
+                logger.exception("the staged rows in %s cannot be dropped", staging.database)
+        raise
 
 
 @contextmanager
