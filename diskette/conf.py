@@ -44,6 +44,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_LOAD_QUEUE": None,
     "DISKETTE_LOAD_ENABLED": False,
     "DISKETTE_SAFETY_DUMP": True,
+    "DISKETTE_SCRATCH_DATABASE": None,
     "DISKETTE_SCHEDULE": {},
     "DISKETTE_RETENTION": None,
     "DISKETTE_VERIFY_SAMPLE": "10%",
@@ -134,9 +135,24 @@ def database() -> str:
     return str(get("DISKETTE_DATABASE"))
 
 
+def databases() -> Mapping[str, Mapping[str, Any]]:
+    """`DATABASES` as written."""
+    return dict(settings.DATABASES)
+
+
 def database_aliases() -> tuple[str, ...]:
-    """Every database that the project has."""
-    return tuple(settings.DATABASES)
+    """Every database that the project lives in."""
+    return tuple(alias for alias in databases() if alias != scratch_database())
+
+
+def stand_in(databases: Mapping[str, Any]) -> None:
+    """Let these be what their aliases lead to, in a process that has not set Django up yet."""
+    settings.DATABASES = {**settings.DATABASES, **databases}
+
+
+def scratch_database() -> str | None:
+    """Alias of an empty database to be filled and emptied at will; None: they are made."""
+    return None if (value := get("DISKETTE_SCRATCH_DATABASE")) is None else str(value)
 
 
 def database_files() -> tuple[Path, ...]:

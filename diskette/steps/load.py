@@ -39,11 +39,13 @@ from diskette.steps.selection import select
 if TYPE_CHECKING:
     from diskette.data import apply as data_apply
     from diskette.data import integrity, stage, tables, verify
+    from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import versions
 else:
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
+    scratch_places = Lazy("diskette.data.engines.scratch_places")
     stage = Lazy("diskette.data.stage")
     tables = Lazy("diskette.data.tables")
     verify = Lazy("diskette.data.verify")
@@ -383,9 +385,20 @@ def _staging(context: Context, alias: str, added: Collection[registry.ModelType]
 
 def drop_stagings(run: Run, workspace: Path) -> None:
     """Remove every staging of a run, also those half made."""
+    for alias in _databases(run):
+        stage.Staging(str(run.pk), alias, workspace).drop()
+
+
+def drop_scratches(run: Run, workspace: Path) -> None:
+    """Remove every scratch database of a run, also those half made."""
+    for alias in _databases(run):
+        scratch_places.drop_all(alias, str(run.pk), workspace)
+
+
+def _databases(run: Run) -> Iterable[str]:
+    """The databases that a run loads into, as far as it has got."""
     for step in run.steps.using(conf.database()).filter(name="fetch_archive"):
-        for alias in step.output.get("databases", ()):
-            stage.Staging(str(run.pk), alias, workspace).drop()
+        yield from step.output.get("databases", ())
 
 
 def clear_trees(run: Run) -> None:
