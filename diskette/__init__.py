@@ -9,7 +9,7 @@ from diskette.core.version import __version__
 if TYPE_CHECKING:
     from diskette.runs import Handle
 
-__all__ = ["__version__", "beat_schedule", "dump", "load"]
+__all__ = ["__version__", "beat_schedule", "drill", "dump", "load"]
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
@@ -28,6 +28,16 @@ def dump(**options: Any) -> Handle:
     from diskette.runs import start_dump
 
     return start_dump(**options)
+
+
+def drill(archive: str = "latest", **options: Any) -> Handle:
+    """Prove that an archive can be restored; see `diskette.runs.start_drill` for the options.
+
+    It writes nothing live. Returns a handle, as `dump` does.
+    """
+    from diskette.runs import start_drill
+
+    return start_drill(archive, **options)
 
 
 def load(archive: str, **options: Any) -> Handle:

@@ -18,6 +18,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Doubt
 from django.db import DEFAULT_DB_ALIAS
+from django.utils.module_loading import import_string
 from django.utils.text import slugify
 
 from diskette import conf, registry, schedule, storages
@@ -64,6 +65,7 @@ def check_settings(**_: object) -> list[CheckMessage]:
     """Every setting but DISKETTE_APPS."""
     errors = [message for rule in RULES for message in rule.check()]
     errors = [*(errors or _unusable_filename()), *_unusable_retention(), *_living_scratch()]
+    errors += _unusable_drill_check()
     return [*errors, *_unknown_settings(), *([] if errors else _doubts())]
 
 
@@ -136,6 +138,22 @@ def _place(database: Mapping[str, Any]) -> tuple[str, ...]:
     port = str(database.get("PORT") or options.get("port") or DEFAULT_PORTS.get(kind, ""))
     name = str(database.get("NAME") or options.get("dbname") or options.get("database") or "")
     return kind, "localhost" if is_here else host, port, name
+
+
+def _unusable_drill_check() -> Iterator[CheckMessage]:
+    path = conf.get("DISKETTE_DRILL_CHECK")
+    if not _is_name(path):
+        return  # None, or told already
+    try:
+        why = "" if callable(import_string(path)) else "it cannot be called"
+    except Exception as error:  # noqa: BLE001 - the project's module may raise anything
+        why = f"{type(error).__name__}: {error}"
+    if why:
+        yield Error(
+            f"DISKETTE_DRILL_CHECK {path!r} cannot be used: {why}.",
+            hint="Name a function as module.function; docs/drills.md shows one.",
+            id="diskette.E061",
+        )
 
 
 def _unknown_settings() -> Iterator[CheckMessage]:
@@ -290,6 +308,7 @@ RULES = (
         "an alias of DATABASES or None",
         lambda v: v is None or (_is_name(v) and v in conf.databases()),
     ),
+    _rule(60, "DRILL_CHECK", "the dotted path of a function or None", _is_name_or_none),
     _rule(
         40,
         "SCHEDULE",

@@ -45,6 +45,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_LOAD_ENABLED": False,
     "DISKETTE_SAFETY_DUMP": True,
     "DISKETTE_SCRATCH_DATABASE": None,
+    "DISKETTE_DRILL_CHECK": None,
     "DISKETTE_SCHEDULE": {},
     "DISKETTE_RETENTION": None,
     "DISKETTE_VERIFY_SAMPLE": "10%",
@@ -145,6 +146,14 @@ def database_aliases() -> tuple[str, ...]:
     return tuple(alias for alias in databases() if alias != scratch_database())
 
 
+def configured_alias(alias: str) -> str:
+    """The alias in `DATABASES` of a connection that a run made beside it, `<alias>@<name>`.
+
+    Routers are asked by that one: no other is known to them.
+    """
+    return alias if alias in settings.DATABASES else alias.rpartition("@")[0] or alias
+
+
 def stand_in(databases: Mapping[str, Any]) -> None:
     """Let these be what their aliases lead to, in a process that has not set Django up yet."""
     settings.DATABASES = {**settings.DATABASES, **databases}
@@ -153,6 +162,20 @@ def stand_in(databases: Mapping[str, Any]) -> None:
 def scratch_database() -> str | None:
     """Alias of an empty database to be filled and emptied at will; None: they are made."""
     return None if (value := get("DISKETTE_SCRATCH_DATABASE")) is None else str(value)
+
+
+def drill_check() -> str | None:
+    """Dotted path of the project's own check of what a drill restored; None: it has none."""
+    return None if (value := get("DISKETTE_DRILL_CHECK")) is None else str(value)
+
+
+def media_root() -> Path:
+    return Path(settings.MEDIA_ROOT).absolute()
+
+
+def stand_in_media(path: Path) -> None:
+    """Let this be where media lie, in a process that has opened none yet."""
+    settings.MEDIA_ROOT = str(path)
 
 
 def database_files() -> tuple[Path, ...]:
@@ -199,6 +222,11 @@ def retention() -> Retention | None:
 def now() -> datetime:
     """In the project's time zone, in which its days begin; aware whatever USE_TZ says."""
     return datetime.now(timezone.get_default_timezone())
+
+
+def aware(instant: datetime | None) -> datetime | None:
+    """A row's instant, whatever USE_TZ says of it."""
+    return timezone.make_aware(instant) if instant and timezone.is_naive(instant) else instant
 
 
 def auto_purge() -> bool:

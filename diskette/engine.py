@@ -47,7 +47,7 @@ from diskette.core.exceptions import (
 from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
-from diskette.models import PROJECT_LOCK, Archive, Lock, Now, Run, Step, after
+from diskette.models import DRILL_LOCK, PROJECT_LOCK, Archive, Lock, Now, Run, Step, after
 from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
 
@@ -129,11 +129,12 @@ def refuse(
 
 def _take_lock(run: Run) -> RunConflict | None:
     locks = Lock.objects.using(conf.database())
+    name = DRILL_LOCK if run.kind == Kind.DRILL else PROJECT_LOCK
     try:
         with transaction.atomic(using=conf.database()):
-            locks.create(name=PROJECT_LOCK, run=run)
+            locks.create(name=name, run=run)
     except IntegrityError:
-        holder = locks.select_related("run").filter(name=PROJECT_LOCK).first()
+        holder = locks.select_related("run").filter(name=name).first()
         if holder is None:
             return RunConflict("that has just ended", "run", run=str(run.pk))
         since = f"{holder.run.created_at:%Y-%m-%d %H:%M:%S}{' UTC' if conf.use_tz() else ''}"
@@ -391,7 +392,7 @@ def _store(run: Run, step: Step, report: StepReport) -> None:
 
 def _failed(run: Run, step: Step, error: Exception) -> list[Step]:
     """Another attempt where that may help, else the end of the run."""
-    allowed = plan.attempts_allowed(step.name, applied=run.applied_at is not None)
+    allowed = plan.attempts_allowed(run.kind, step.name, applied=run.applied_at is not None)
     lost = isinstance(error, SnapshotLost)
     # Rows are the archive's already: whatever keeps the files from following may pass.
     half_done = step.name == "apply" and run.applied_at is not None
@@ -582,7 +583,7 @@ def cancel(run_id: UUID) -> Run:
         if run.has_ended:
             raise UsageError(f"Run {run_id} has already ended: it {run.state}.")
         applying = _steps(run).filter(name="apply", state=State.RUNNING).exists()
-        if run.applied_at is not None or applying:
+        if run.applied_at is not None or (applying and run.kind == Kind.LOAD):
             raise UsageError(
                 f"Run {run_id} is being applied and can only be finished. Load the safety dump "
                 "afterwards if you want the former state back."
@@ -705,7 +706,7 @@ def _lapsed(run: Run) -> list[Step]:
 def _give_back(run: Run, step: Step) -> None:
     """Take a step from a process that gave no sign of life; another attempt, or the end."""
     step.token, step.lease_until = step.token + 1, None
-    allowed = plan.attempts_allowed(step.name, applied=run.applied_at is not None)
+    allowed = plan.attempts_allowed(run.kind, step.name, applied=run.applied_at is not None)
     if run.ending:
         step.state = State.CANCELLED
     elif step.attempt < allowed and not (run.inline and run.applied_at is None):

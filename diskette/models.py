@@ -21,6 +21,8 @@ from diskette.core.report import Finding, Progress, distinct
 from diskette.core.workspace import Workspace
 
 PROJECT_LOCK = "project"
+DRILL_LOCK = "drill"
+"""A drill writes nothing live, so it only waits for other drills, never keeps a dump waiting."""
 KINDS = [(kind.value, kind.value) for kind in Kind]
 STATES = [(state.value, state.value) for state in State]
 
@@ -156,7 +158,7 @@ class Step(models.Model):
 
 
 class Lock(models.Model):
-    """At most one row: the run that holds the project."""
+    """At most one row of a name: the run that holds the project, the drill there is."""
 
     name = models.CharField(primary_key=True, max_length=64)
     run = models.OneToOneField(Run, related_name="lock", on_delete=models.CASCADE)
@@ -184,6 +186,8 @@ class Archive(models.Model):
     """When every byte of it was last found right."""
     damaged_at = models.DateTimeField(null=True, blank=True)
     """When it was last found damaged, if it has not been found right since."""
+    proven_at = models.DateTimeField(null=True, blank=True)
+    """When it was last restored whole, by a load or a drill, and all that it holds compared."""
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

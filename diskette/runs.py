@@ -1,4 +1,4 @@
-"""Starting dumps, loads and prunes, and the handle by which they are watched.
+"""Starting dumps, loads, drills and prunes, and the handle by which they are watched.
 
 Every door goes through here: commands, tasks, the Python functions. A run is planned and
 refused, or recorded and begun; in this process, or by workers when `enqueue` is set.
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from diskette import conf, engine, messages, results
+from diskette import conf, engine, fetch, messages, results
 from diskette.core import plan
 from diskette.core.exceptions import (
     BrokerUnreachable,
@@ -25,6 +25,7 @@ from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Progress
 from diskette.core.retention import Decision, Retention
 from diskette.models import Run
+from diskette.steps import drill as drill_steps
 from diskette.steps import dump as dump_steps
 from diskette.steps import prune as prune_steps
 
@@ -155,6 +156,22 @@ def start_load(
         "check": check,
     }
     return _start(Kind.LOAD, options, lambda: _plan_load(options), enqueue, requested_by, on_start)
+
+
+def start_drill(
+    archive: str = fetch.LATEST,
+    *,
+    enqueue: bool = False,
+    requested_by: str = "",
+    on_start: Callable[[Handle], None] | None = None,
+) -> Handle:
+    """Restore an archive into scratch places beside what is live, and prove it right.
+
+    A path, a URL, a name in the destination, or `latest`. It writes nothing live, so it runs
+    beside dumps and loads; RunConflict is raised only where another drill is active.
+    """
+    options = drill_steps.options(str(archive)) | {"drill_check": conf.drill_check()}
+    return _start(Kind.DRILL, options, drill_steps.plan_of, enqueue, requested_by, on_start)
 
 
 def start_prune(

@@ -19,6 +19,7 @@ JOBS: Mapping[str, str] = {
     "sweep": "diskette.sweep",
     "dump": "diskette.dump",
     "prune": "diskette.prune",
+    "drill": "diskette.drill",
     "verify": "diskette.verify",
 }
 """By name in DISKETTE_SCHEDULE, the task."""

@@ -118,6 +118,19 @@ def load(
     return _begun(lambda **common: runs.start_load(**chosen, **common), "task diskette.load")
 
 
+@shared_task(name="diskette.drill")
+def drill(archive: str = fetch.LATEST) -> str | None:
+    """Begin a drill on the workers. Returns its run's id, also where another drill is active.
+
+    Only of an archive in the destination: what else to read is not for a message to say.
+    """
+    if "/" in archive:
+        logger.warning("a message asked to drill %r: name an archive in the destination", archive)
+        return None
+    named = archive if archive == fetch.LATEST else str(conf.destination() / archive)
+    return _begun(lambda **common: runs.start_drill(named, **common), "task diskette.drill")
+
+
 @shared_task(name="diskette.verify")
 def verify() -> dict[str, Any]:
     """Verify the share of the archives that DISKETTE_VERIFY_SAMPLE says, in this task.

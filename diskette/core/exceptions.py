@@ -21,6 +21,7 @@ DisketteError
 ├── DatabaseRefused           a database will not take rows, for a reason of its own
 ├── ScratchRefused            no database can be made beside a live one
 ├── MigrationFailed           a migration failed, on a scratch database
+├── DrillFailed               the project's own check refused what a drill restored
 ├── StagingLost               rows that were staged are gone before they were applied
 └── TemporaryError            worth another attempt: a server away, a deadlock
     ├── SnapshotLost          the database's instant is gone: data parts anew
@@ -307,6 +308,23 @@ class MigrationFailed(DisketteError):
             f"{self.database}: {self.why.rstrip('.')}. Nothing live was changed. Correct the "
             "migration, or load into the release of the project that the archive was made with, "
             "and upgrade that."
+        )
+
+
+class DrillFailed(DisketteError):
+    """The project's own check refused what a drill restored. Takes its dotted path and why."""
+
+    code = "drill-failed"
+
+    def __init__(self, check: str, why: str) -> None:
+        super().__init__(check, why)
+        self.check, self.why = check, why
+
+    def __str__(self) -> str:
+        return (
+            f"The archive was restored beside the live database, and {self.check} "
+            f"(DISKETTE_DRILL_CHECK) refused it: {self.why.rstrip('.')}. Correct what it found, or "
+            "the check, and drill again."
         )
 
 

@@ -11,6 +11,7 @@ from diskette.core.report import PlannedStep
 class Kind(StrEnum):
     DUMP = "dump"
     LOAD = "load"
+    DRILL = "drill"
     PRUNE = "prune"
 
 
@@ -56,6 +57,20 @@ ORDER: dict[Kind, tuple[str, ...]] = {
         "verify_load",
         "finish",
     ),
+    Kind.DRILL: (
+        "fetch_archive",
+        "check_space",
+        "verify_archive",
+        "extract_archive",
+        "check_compatibility",
+        "load_application",
+        "check_integrity",
+        "stage_storage",
+        "apply",
+        "verify_load",
+        "run_check",
+        "finish",
+    ),
     Kind.PRUNE: ("prune", "finish"),
 }
 
@@ -83,6 +98,7 @@ WEIGHTS = {
     "safety_dump": 10,
     "apply": 15,
     "verify_load": 5,
+    "run_check": 3,
 }
 
 
@@ -118,41 +134,52 @@ def dump_plan(
     return _ordered([*single, *parts])
 
 
-def load_opening() -> tuple[PlannedStep, ...]:
-    """What a load does before its archive is known."""
-    return (step(Kind.LOAD, "fetch_archive"),)
+def load_opening(kind: Kind = Kind.LOAD) -> tuple[PlannedStep, ...]:
+    """What a load or drill does before its archive is known."""
+    return (step(kind, "fetch_archive"),)
 
 
 def load_plan(
     applications: Sequence[str], storages: Sequence[str], *, check_only: bool, safety: bool
 ) -> tuple[PlannedStep, ...]:
     """The rest of a load. `check_only` leaves out all that would change anything."""
+    if check_only:
+        return _loading(Kind.LOAD, applications, (), ())
+    names = ["safety_dump"] if safety else []
+    return _loading(Kind.LOAD, applications, storages, [*names, "apply", "verify_load"])
+
+
+def drill_plan(
+    applications: Sequence[str], storages: Sequence[str], *, checked: bool
+) -> tuple[PlannedStep, ...]:
+    """The rest of a drill. `checked`: the project has a check of its own."""
+    names = ["apply", "verify_load", *(["run_check"] if checked else [])]
+    return _loading(Kind.DRILL, applications, storages, names)
+
+
+def _loading(
+    kind: Kind, applications: Sequence[str], storages: Sequence[str], ending: Sequence[str]
+) -> tuple[PlannedStep, ...]:
     names = ["check_space", "verify_archive", "extract_archive", "check_compatibility"]
-    parts = [
-        step(Kind.LOAD, "load_application", name, place) for place, name in enumerate(applications)
-    ]
-    if applications:
-        names.append("check_integrity")
-    if not check_only:
-        parts += [step(Kind.LOAD, "stage_storage", name) for name in storages]
-        names += ["safety_dump"] if safety else []
-        names += ["apply", "verify_load"]
-    return _ordered([*(step(Kind.LOAD, name) for name in (*names, "finish")), *parts])
+    names += ["check_integrity"] if applications else []
+    parts = [step(kind, "load_application", name, place) for place, name in enumerate(applications)]
+    parts += [step(kind, "stage_storage", name) for name in storages]
+    return _ordered([*(step(kind, name) for name in (*names, *ending, "finish")), *parts])
 
 
 def prune_plan() -> tuple[PlannedStep, ...]:
     return tuple(step(Kind.PRUNE, name) for name in ORDER[Kind.PRUNE])
 
 
-def attempts_allowed(name: str, *, applied: bool) -> int:
+def attempts_allowed(kind: str, name: str, *, applied: bool) -> int:
     """How often a step may be taken.
 
-    An `apply` that was cut off before its commit has changed nothing and is not repeated by
+    A load's `apply` that was cut off before its commit has changed nothing and is not repeated by
     itself: whoever started the load decides. After the commit it must be finished.
     """
     if applied:
         return FORWARD_ATTEMPTS
-    return 1 if name == "apply" else MAX_ATTEMPTS
+    return 1 if (kind, name) == (Kind.LOAD, "apply") else MAX_ATTEMPTS
 
 
 def _ordered(steps: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]:

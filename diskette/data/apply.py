@@ -23,24 +23,30 @@ Models = Sequence[type[Model]]
 
 
 def apply(
-    stagings: Mapping[Staging, Models], *, mode: str, mark: Callable[[], None], tick: Tick
+    stagings: Mapping[Staging, Models],
+    *,
+    mode: str,
+    mark: Callable[[], None] | None,
+    tick: Tick,
 ) -> None:
     """Make the staged rows of the models, in load order, the live ones.
 
     One transaction per database. `mark` is called last, within the transaction of
     Diskette's own database; that one commits after the others, so that what is marked is
-    there, and what is not marked may be applied again. `tick` counts rows written.
+    there, and what is not marked may be applied again. Without a `mark` that database is not
+    opened. `tick` counts rows written.
 
     Raises DatabaseRefused (a constraint unknown to Django, a trigger), StagingLost or
     DatabaseAway: then nothing has changed. Must be called outside of a transaction.
     """
     own = conf.database()
     with ExitStack() as transactions:
-        if own not in {staging.database for staging in stagings}:
+        if mark and own not in {staging.database for staging in stagings}:
             transactions.enter_context(transaction.atomic(using=own))
         for staging in sorted(stagings, key=lambda each: (each.database != own, each.database)):
             transactions.enter_context(_applied(staging, stagings[staging], Mode(mode), tick))
-        mark()
+        if mark:
+            mark()
 
 
 def directories(aliases: Sequence[str], workspace: Path) -> tuple[Path, ...]:

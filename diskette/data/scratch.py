@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from django.db import connections
@@ -106,10 +107,15 @@ class Scratch:
         return apart.run(
             function,
             {"database": self.database, **arguments},
-            databases={self.database: self._connection().settings_dict},
+            databases={self.database: self.settings},
             log=self.workspace / "apart.log",
             tick=tick,
         )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `DATABASES` would say of it, the password too."""
+        return self._connection().settings_dict
 
     @property
     def _place(self) -> Place:

@@ -14,6 +14,7 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import ForeignKey, ForeignObjectRel, Model
 
+from diskette import conf
 from diskette.core.report import JSON
 from diskette.data.kinds import AnyField
 
@@ -106,7 +107,9 @@ def neighbours(models: Iterable[type[Model]], using: str) -> Iterator[type[Model
         options = model._meta
         if options.proxy or options.swapped or options.db_table in loaded:
             continue
-        if options.db_table in existing and router.allow_migrate_model(using, model):
+        if options.db_table in existing and router.allow_migrate_model(
+            conf.configured_alias(using), model
+        ):
             yield model
 
 

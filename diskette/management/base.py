@@ -8,6 +8,7 @@ import threading
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from diskette.core.exceptions import ConfigurationError, DisketteError, RunConfl
 from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Severity
 from diskette.core.space import named
-from diskette.management.console import Console
+from diskette.management.console import Console, stat_words
 from diskette.models import Run
 from diskette.runs import Handle
 
@@ -127,6 +128,10 @@ class DisketteCommand(BaseCommand):
             self.print_json(results.run_shape(run))
         elif run.state == State.SUCCEEDED and run.kind == Kind.DUMP:
             self.stdout.write(run.archive)
+        elif run.state == State.SUCCEEDED and run.kind == Kind.DRILL:
+            word = "restored" if run.all_findings else "proven"
+            holds = ", ".join(stat_words(run.stats))
+            self.stdout.write(f"{word:<8} {Path(run.archive).name}  {holds}")
         self.exit_as(run, quiet=options["format"] == "json")
 
     def exit_as(self, run: Run, *, quiet: bool) -> None:

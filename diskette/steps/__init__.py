@@ -12,7 +12,7 @@ from diskette.core.exceptions import DisketteError
 from diskette.core.plan import Kind
 from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.models import Run
-from diskette.steps import dump, load, prune
+from diskette.steps import drill, dump, load, prune
 from diskette.steps.context import Context
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,18 @@ FUNCTIONS: Mapping[tuple[str, str], Callable[[Context], StepReport]] = {
     (Kind.LOAD, "apply"): load.apply,
     (Kind.LOAD, "verify_load"): load.verify_load,
     (Kind.LOAD, "finish"): load.finish,
+    (Kind.DRILL, "fetch_archive"): load.fetch_archive,
+    (Kind.DRILL, "check_space"): load.check_space,
+    (Kind.DRILL, "verify_archive"): load.verify_archive,
+    (Kind.DRILL, "extract_archive"): load.extract_archive,
+    (Kind.DRILL, "check_compatibility"): drill.check_compatibility,
+    (Kind.DRILL, "load_application"): drill.beside(load.load_application),
+    (Kind.DRILL, "check_integrity"): drill.beside(load.check_integrity),
+    (Kind.DRILL, "stage_storage"): load.stage_storage,
+    (Kind.DRILL, "apply"): drill.beside(load.apply),
+    (Kind.DRILL, "verify_load"): drill.verify_load,
+    (Kind.DRILL, "run_check"): drill.run_check,
+    (Kind.DRILL, "finish"): load.finish,
     (Kind.PRUNE, "prune"): prune.prune,
     (Kind.PRUNE, "finish"): prune.finish,
 }
@@ -61,13 +73,14 @@ def cleanup(run: Run) -> list[Finding]:
     acts: dict[str, Callable[[], None]] = {
         "The snapshot that the run held": lambda: dump.close_snapshots(run, workspace.path)
     }
+    scratches = f"The databases diskette_scratch_{run.pk.hex}_* or the rows in the scratch one"
+    if run.kind in (Kind.LOAD, Kind.DRILL):
+        acts[scratches] = lambda: load.drop_scratches(run, workspace.path)
     if run.kind == Kind.LOAD:
         places = (
             f"on PostgreSQL, the schema diskette_{run.pk.hex}; "
             f"on MariaDB and MySQL, the tables diskette_{run.pk.hex[:12]}_*"
         )
-        scratches = f"The databases diskette_scratch_{run.pk.hex}_* or the rows in the scratch one"
-        acts[scratches] = lambda: load.drop_scratches(run, workspace.path)
         acts[f"The staged rows ({places})"] = lambda: load.drop_stagings(run, workspace.path)
         acts[f"The directories .*diskette-{run.pk}.* of storages"] = lambda: load.clear_trees(run)
     acts |= {f"The unfinished archive {path}": path.unlink for path in dump.partials(run)}

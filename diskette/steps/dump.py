@@ -341,6 +341,7 @@ def publish_archive(context: Context) -> StepReport:
             "sha256": proof["sha256"],
             "verified_at": timezone.now(),
             "damaged_at": None,
+            "proven_at": None,
             "removed_at": None,
         },
     )

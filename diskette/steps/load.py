@@ -29,10 +29,10 @@ from diskette.core.exceptions import (
 from diskette.core.lazy import Lazy
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import State
-from diskette.core.report import JSON, Finding, Severity, StepReport
+from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.space import Need, require, taken_by
 from diskette.models import Now, Run, Step
-from diskette.steps import dump
+from diskette.steps import dump, proofs, target
 from diskette.steps.context import Context
 from diskette.steps.selection import select
 
@@ -62,6 +62,7 @@ STAGED_SHARE = 2.0
 def fetch_archive(context: Context) -> StepReport:
     """Find or download the archive, read its manifest, and plan the rest."""
     path, digest = _fetched(context)
+    named, path = path, _held(path, context)
     promised = context.options["checksum"]
     if promised:
         digest = digest or digest_of(path, context.tick).hex
@@ -76,19 +77,28 @@ def fetch_archive(context: Context) -> StepReport:
             f"{path.name} holds nothing of that: diskette_inspect lists what it holds."
         )
     if not context.options["check"]:
-        _refuse_inside(path, [storages.live_path(each.name) for each in trees])
+        _refuse_inside(path, [target.live_path(context, each.name) for each in trees])
     word = context.options["archive"]
-    shown = fetch.without_secrets(word) if fetch.is_url(word) else str(path)
+    shown = fetch.without_secrets(word) if fetch.is_url(word) else str(named)
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(archive=shown)
     return StepReport(
         stats={"bytes": path.stat().st_size, "rows": manifest.rows, "files": manifest.files},
         output={"path": str(path), "databases": sorted({_database(each) for each in definitions})},
-        then=plan.load_plan(
-            [each.name for each in definitions],
-            [each.name for each in trees],
-            check_only=context.options["check"],
-            safety=context.options["safety"],
-        ),
+        then=_rest(context, [each.name for each in definitions], [each.name for each in trees]),
+    )
+
+
+def _rest(
+    context: Context, definitions: Sequence[str], trees: Sequence[str]
+) -> Sequence[PlannedStep]:
+    if target.is_scratch(context):
+        checked = bool(context.options["drill_check"])
+        return plan.drill_plan(definitions, trees, checked=checked)
+    return plan.load_plan(
+        definitions,
+        trees,
+        check_only=context.options["check"],
+        safety=context.options["safety"],
     )
 
 
@@ -141,7 +151,9 @@ def check_compatibility(context: Context) -> StepReport:
         versions.Meeting(
             manifest=manifest,
             pairs=[(entry, _target(entry)) for entry in entries],
-            databases=context.output("fetch_archive")["databases"],
+            databases=[
+                target.alias(context, each) for each in context.output("fetch_archive")["databases"]
+            ],
             ignored=context.options["ignore_nonexistent"],
         )
     )
@@ -160,7 +172,7 @@ def load_application(context: Context) -> StepReport:
         if each.name == context.subject
     ]
     context.expect(sum(entry.rows for entry in definition.models), "rows")
-    staging = _staging(context, _database(definition))
+    staging = _staging(context, target.alias(context, _database(definition)))
     rows = 0
     findings: list[Finding] = []
     for entry in definition.models:
@@ -267,7 +279,8 @@ def verify_load(context: Context) -> StepReport:
             of_other_fields.append(entry.model)
         elif entry.model not in dropped and model is not None:
             member = _extracted(context) / entry.member.name
-            found += verify.verify(entry, member, using=_database(definition), tick=context.tick)
+            using = target.alias(context, _database(definition))
+            found += verify.verify(entry, member, using=using, tick=context.tick)
     _refuse(found)
     stats: dict[str, int | str] = {"models": len(whole) - len(of_other_fields) - len(dropped)}
     notes = [f"{', '.join(of_other_fields)} not compared: its fields differ here"]
@@ -276,7 +289,14 @@ def verify_load(context: Context) -> StepReport:
         notes.append(f"{', '.join(dropped)} not compared: stale links were dropped")
     if notes:
         stats["note"] = "; ".join(notes)
-    return StepReport(stats=stats)
+    return StepReport(stats=stats, output={"incomparable": of_other_fields})
+
+
+def prove_files(context: Context) -> None:
+    """Read every unpacked file again. Raises ChecksumMismatch or StorageError."""
+    for entry, live in _live_trees(context):
+        index = _extracted(context) / entry.index.name
+        storages.prove(entry, index, live, tick=lambda _: context.tick(0))
 
 
 def finish(context: Context) -> StepReport:
@@ -290,7 +310,19 @@ def finish(context: Context) -> StepReport:
         "seconds": round((timezone.now() - context.run.created_at).total_seconds(), 3),
     }
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(stats=stats)
+    if _proves(context):
+        proofs.record(Path(context.run.archive))
     return StepReport()
+
+
+def _proves(context: Context) -> bool:
+    """Whether all that the archive holds was restored, and compared with it."""
+    options, verified = context.options, context.outputs("verify_load").get("", {})
+    is_partial = any(options.get(each) for each in ("applications", "models", "exclude"))
+    is_partial |= not (options["data"] and options["storages"])
+    is_tolerant = bool(options["ignore_nonexistent"] or options.get("drop_stale"))
+    is_compared = verified.get("incomparable") == []
+    return is_compared and not (is_partial or is_tolerant or fetch.is_url(context.run.archive))
 
 
 def _fetched(context: Context) -> tuple[Path, str]:
@@ -299,6 +331,18 @@ def _fetched(context: Context) -> tuple[Path, str]:
         return Path(fetch.named(word)), ""
     path = context.workspace.path / f"downloaded.{context.step.token}.tar"
     return path, fetch.download(word, path, context.tick)
+
+
+def _held(found: Path, context: Context) -> Path:
+    """Another name of a drill's archive, so that none who prunes meanwhile takes it away."""
+    if not target.is_scratch(context):
+        return found
+    held = context.workspace.path / f"archive.{context.step.token}.tar"
+    try:
+        held.hardlink_to(found)
+    except OSError:
+        return found  # another filesystem, another's file: it is read where it lies
+    return held
 
 
 def _refuse_inside(archive: Path, replaced: Sequence[Path]) -> None:
@@ -337,14 +381,19 @@ def _trees(manifest: Manifest, context: Context) -> Sequence[StorageEntry]:
     return manifest.storages if context.options["storages"] else ()
 
 
+def storages_of(context: Context) -> Sequence[StorageEntry]:
+    """What of the archive's storages is restored."""
+    return _trees(_manifest(context), context)
+
+
 def _tree(context: Context, name: str) -> tuple[StorageEntry, Path]:
     (entry,) = [each for each in _manifest(context).storages if each.name == name]
-    return entry, storages.live_path(name)
+    return entry, target.live_path(context, name)
 
 
 def _live_trees(context: Context) -> Iterable[tuple[StorageEntry, Path]]:
     for entry in _trees(_manifest(context), context):
-        yield entry, storages.live_path(entry.name)
+        yield entry, target.live_path(context, entry.name)
 
 
 def _target(entry: ModelEntry) -> registry.ModelType | None:
@@ -370,7 +419,8 @@ def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
     for definition in selection.definitions:
         for entry in definition.models:
             if model := _target(entry):
-                models.setdefault(_database(definition), []).append(model)
+                alias = target.alias(context, _database(definition))
+                models.setdefault(alias, []).append(model)
     return {
         _staging(
             context, alias, added=[each for each in chosen if each._meta.label in selection.added]
@@ -423,15 +473,21 @@ def _needs(context: Context) -> Iterable[Need]:
     staged = int(sum(entry.raw_bytes for entry in entries) * STAGED_SHARE)
     yield Need(directory=context.workspace.path, bytes=sum(members), why="the extracted members")
     databases = context.output("fetch_archive")["databases"]
-    for directory in data_apply.directories(databases, context.workspace.path) if entries else ():
+    for directory in _row_directories(databases, context) if entries else ():
         yield Need(directory=directory, bytes=staged, why="the staged rows")
     if not context.options["check"]:
         for tree in trees:
-            directory = storages.staged_in(storages.live_path(tree.name))
+            directory = storages.staged_in(target.live_path(context, tree.name))
             room = taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries)
             yield Need(
                 directory=directory, bytes=room, files=tree.entries, why=f"storage {tree.name}"
             )
+
+
+def _row_directories(databases: Sequence[str], context: Context) -> Sequence[Path]:
+    """Where rows take room: in staging, and again where they are applied."""
+    found = data_apply.directories(databases, context.workspace.path)
+    return [context.workspace.path] * len(found) if target.is_scratch(context) else found
 
 
 def _found_while_loading(context: Context) -> list[Finding]:
@@ -452,7 +508,9 @@ def _is_applied(run: Run) -> bool:
 
 def _apply_data(context: Context) -> None:
     stagings = _by_database(context)
-    if stagings:
+    if target.is_scratch(context):
+        data_apply.apply(stagings, mode=context.options["mode"], mark=None, tick=context.tick)
+    elif stagings:
         with _room_made_again(stagings):
             data_apply.apply(
                 stagings,

@@ -15,10 +15,11 @@ from diskette import conf
 from diskette.core import catalog, retention
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
-from diskette.core.plan import Kind, State
+from diskette.core.plan import Kind
 from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.core.retention import Decision, Retention
 from diskette.models import Archive, Run
+from diskette.steps import proofs
 from diskette.steps.context import Context
 
 logger = logging.getLogger(__name__)
@@ -166,29 +167,15 @@ def _is_gone(path: Path, destination: Path) -> bool:
 
 def _with_history(archives: Iterable[ArchiveInfo]) -> Iterator[ArchiveInfo]:
     """With what only rows know: which loads proved an archive, what it was to hold, its damage."""
-    archives = list(archives)
-    proofs, damages = _proofs(), _damages()
+    damages = _damages()
     dumps = Run.objects.using(conf.database()).filter(kind=Kind.DUMP)
     chosen = {str(run.pk): tuple(run.options.get("applications", ())) for run in dumps}
-    for each in archives:
+    for each in proofs.known(archives):
         asked = chosen.get(each.manifest.run, ()) if each.manifest else ()
-        path = str(each.path)
-        yield replace(each, proven_at=proofs.get(path), damaged_at=damages.get(path), chosen=asked)
+        yield replace(each, damaged_at=damages.get(str(each.path)), chosen=asked)
 
 
 def _damages() -> dict[str, datetime]:
     """By path, when an archive was last found damaged, unless it was found right since."""
     found = Archive.objects.using(conf.database()).exclude(damaged_at=None)
     return {each.path: each.damaged_at for each in found if each.damaged_at}
-
-
-def _proofs() -> dict[str, datetime]:
-    """By path, when a whole load of it last ended well; its rows were digested again."""
-    loads = Run.objects.using(conf.database()).filter(kind=Kind.LOAD, state=State.SUCCEEDED)
-    done = loads.exclude(applied_at=None).order_by("finished_at")
-    return {run.archive: run.finished_at for run in done if run.finished_at and _is_whole(run)}
-
-
-def _is_whole(run: Run) -> bool:
-    partial = any(run.options.get(each) for each in ("applications", "models", "exclude"))
-    return not partial and all(run.options.get(each, True) for each in ("data", "storages"))

@@ -11,6 +11,7 @@ from diskette.storages.configured import Storage, live_path, resolve
 from diskette.storages.guarding import check
 from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
+from diskette.storages.proving import prove
 from diskette.storages.staging import stage
 from diskette.storages.swapping import discard, settle, swap
 from diskette.storages.walking import Excludes, walk
@@ -27,6 +28,7 @@ __all__ = [
     "examine",
     "live_path",
     "measure",
+    "prove",
     "resolve",
     "settle",
     "stage",

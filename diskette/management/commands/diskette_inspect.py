@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import humanize
 import orjson
 
 from diskette import fetch
+from diskette.core import catalog
 from diskette.core.archive import ArchiveReader
+from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
 from diskette.core.manifest import Manifest
 from diskette.core.report import JSON, Finding, Severity, worst
 from diskette.doctor import closed
 from diskette.management.base import FINDINGS, DisketteCommand
 from diskette.management.console import finding_lines, stat_words
+from diskette.steps import proofs
 
 
 class Command(DisketteCommand):
@@ -40,16 +44,18 @@ class Command(DisketteCommand):
         path = Path(fetch.named(options["archive"]))
         with ArchiveReader(path) as reader:
             manifest = reader.manifest
+        (info,) = proofs.known_if_asked([catalog.read(path)])
         found = closed.unresolved(path, lambda _: None) if options["closed"] else []
         if options["format"] == "json":
             shape: dict[str, JSON] = {"path": str(path), "bytes": path.stat().st_size}
+            shape["proven_at"] = info.proven_at.isoformat() if info.proven_at else None
             shape |= orjson.loads(manifest.to_bytes())
             if options["closed"]:
                 shape["unresolved"] = [finding.to_json() for finding in found]
             self.print_json(shape)
         else:
             proven = _proof(found) if options["closed"] else ()
-            self.stdout.write("\n".join((*_lines(path, manifest), *proven)))
+            self.stdout.write("\n".join((*_lines(info, manifest), *proven)))
         if worst(found) is Severity.ERROR:
             self.stop("", FINDINGS)
 
@@ -63,13 +69,16 @@ def _proof(found: Sequence[Finding]) -> Iterator[str]:
         yield "Closed: every reference of its rows leads to a row of it, or to what migrate makes."
 
 
-def _lines(path: Path, manifest: Manifest) -> Iterator[str]:
+def _lines(info: ArchiveInfo, manifest: Manifest) -> Iterator[str]:
     versions = manifest.versions
     engines = ", ".join(f"{alias}: {name}" for alias, name in versions.engines.items())
-    yield f"{path.name}  {humanize.naturalsize(path.stat().st_size)}"
+    yield f"{info.name}  {humanize.naturalsize(info.size)}"
     yield f"{manifest.label}, {manifest.purpose} of {manifest.instant:%Y-%m-%d %H:%M:%S} UTC"
     yield f"Diskette {versions.diskette}, Django {versions.django}, Python {versions.python}"
     yield from [engines] if engines else []
+    if info.proven_at:
+        at = info.proven_at.astimezone(UTC)
+        yield f"Proven restorable {at:%Y-%m-%d %H:%M:%S} UTC"
     for definition in manifest.definitions:
         yield f"{definition.name}"
         for entry in definition.models:

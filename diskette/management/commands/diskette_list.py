@@ -14,6 +14,7 @@ from diskette.core.catalog import ArchiveInfo
 from diskette.core.report import JSON
 from diskette.management.base import DisketteCommand
 from diskette.management.console import stat_words
+from diskette.steps import proofs
 
 
 class Command(DisketteCommand):
@@ -27,7 +28,7 @@ class Command(DisketteCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         """Print a line for each archive, or one document."""
         destination = options["destination"] or conf.destination()
-        found = catalog.find(destination)
+        found = proofs.known_if_asked(catalog.find(destination))
         if options["format"] == "json":
             self.print_json([shape_of(info) for info in found])
             return
@@ -47,6 +48,7 @@ def shape_of(info: ArchiveInfo) -> dict[str, JSON]:
         "instant": manifest.instant.isoformat(),
         "purpose": manifest.purpose,
         "run": manifest.run,
+        "proven_at": info.proven_at.isoformat() if info.proven_at else None,
         "rows": manifest.rows,
         "files": manifest.files,
         "definitions": [each.name for each in manifest.definitions],
@@ -60,4 +62,5 @@ def _line(info: ArchiveInfo) -> str:
     if (manifest := info.manifest) is None:
         return f"{info.path.name}  {size}  unreadable: {info.error}"
     holds = ", ".join(stat_words({"rows": manifest.rows, "files": manifest.files}))
-    return f"{info.path.name}  {size}  {holds}"
+    proven = f"  proven {humanize.naturaltime(info.proven_at)}" if info.proven_at else ""
+    return f"{info.path.name}  {size}  {holds}{proven}"

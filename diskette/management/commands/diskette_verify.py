@@ -17,6 +17,7 @@ from diskette.doctor import archives, verifying
 from diskette.doctor.archives import Rest, State, Verdict
 from diskette.management.base import FAILED, DisketteCommand
 from diskette.management.console import Meter, finding_lines, stat_words
+from diskette.runs import start_drill
 
 
 class Command(DisketteCommand):
@@ -37,9 +38,21 @@ class Command(DisketteCommand):
             help="a share of them, such as 10%%: those examined longest ago, or never",
         )
         add("--destination", type=Path, metavar="DIR", help="instead of DISKETTE_DUMP_PATH")
+        add(
+            "--drill",
+            action="store_true",
+            help="restore ARCHIVE, or the latest, into a scratch database and directory, compare "
+            "all of it, and note that it is proven; nothing live is written",
+        )
+        self.add_enqueue(parser)
 
     def handle(self, *_: Any, **options: Any) -> None:
-        """Examine one after another; say of each at once what came of it."""
+        """Examine one after another; say of each at once what came of it. Or drill."""
+        if options["drill"]:
+            self._drill(options)
+            return
+        if options["enqueue"] or options["wait"]:
+            raise UsageError("--enqueue and --wait go with --drill.")
         paths = _chosen(options)
         if not paths and options["format"] == "text":
             where = options["destination"] or conf.destination()
@@ -54,6 +67,12 @@ class Command(DisketteCommand):
         if options["format"] == "json":
             self.print_json({"archives": [each.to_json() for each in verdicts]})
         self._exit(verdicts, options)
+
+    def _drill(self, options: dict[str, Any]) -> None:
+        if options["all"] or options["sample"] is not None or options["destination"]:
+            raise UsageError("A drill is of one ARCHIVE: leave out --all, --sample, --destination.")
+        archive = fetch.named(options["archive"] or fetch.LATEST)
+        self.start(options, lambda **common: start_drill(archive, **common))
 
     def _verified(self, path: Path, meter: Meter) -> Verdict:
         with meter.over(path.name, archives.work(catalog.read(path))) as tick:
