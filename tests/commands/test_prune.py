@@ -158,13 +158,9 @@ def test_on_a_terminal_it_asks(project, nights, monkeypatch, answer, code, count
     assert len(left(project)) == count
 
 
-def test_an_archive_that_a_load_has_proven_stays(project, nights):
-    Run.objects.create(
-        kind=Kind.LOAD,
-        state="succeeded",
-        archive=str(nights[0]),
-        applied_at=samples.INSTANT,
-        finished_at=samples.INSTANT,
+def test_an_archive_that_was_proven_stays(project, nights):
+    Archive.objects.filter(path=str(nights[0])).update(
+        proven_at=samples.INSTANT, bytes=nights[0].stat().st_size
     )
 
     assert run("diskette_prune", "--no-input", "--keep-last", "1").code == 0
