@@ -133,6 +133,8 @@ def _unapplied(meeting: Meeting) -> Iterator[Finding]:
 
 def _migrated(meeting: Meeting) -> Iterator[Finding]:
     """Applications whose migrations differ: a warning, for the fields decide what can be loaded."""
+    if not meeting.manifest.migrations:
+        return  # an archive of the original, which does not say
     here: dict[str, tuple[str, ...]] = {}
     known: dict[str, tuple[str, ...]] = {}
     for alias in meeting.databases:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from diskette import conf, fetch, registry, storages
 from diskette.core import plan
 from diskette.core.archive import ArchiveReader
-from diskette.core.checksum import digest_of
+from diskette.core.checksum import BLAKE2B_DIGITS, blake2b_of, digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
     FindingsError,
@@ -34,11 +34,13 @@ from diskette.steps.context import Context
 from diskette.steps.selection import select
 
 if TYPE_CHECKING:
+    from diskette import original
     from diskette.data import apply as data_apply
     from diskette.data import integrity, stage, tables, verify
     from diskette.data.stage import Staging
     from diskette.doctor import versions
 else:
+    original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
     stage = Lazy("diskette.data.stage")
@@ -54,27 +56,25 @@ STAGED_SHARE = 2.0
 
 def fetch_archive(context: Context) -> StepReport:
     """Find or download the archive, read its manifest, and plan the rest."""
-    path, digest = _fetched(context)
-    promised = context.options["checksum"]
-    if promised:
-        digest = digest or digest_of(path, context.tick).hex
-        if digest != promised.lower():
-            raise ChecksumMismatch(path.name, "the archive as a whole", promised, digest)
+    fetched, digest = _fetched(context)
+    _require_checksum(fetched, digest, context)
+    path, found = _converted(fetched, context)
     with ArchiveReader(path) as reader:
         manifest = reader.manifest
     definitions = _definitions(manifest, context.options)
     trees = manifest.storages if context.options["storages"] else ()
     if not definitions and not trees:
         raise UsageError(
-            f"{path.name} holds nothing of that: diskette_inspect lists what it holds."
+            f"{fetched.name} holds nothing of that: diskette_inspect lists what it holds."
         )
     if not context.options["check"]:
-        _refuse_inside(path, [storages.live_path(each.name) for each in trees])
+        _refuse_inside(fetched, [storages.live_path(each.name) for each in trees])
     word = context.options["archive"]
-    shown = fetch.without_secrets(word) if fetch.is_url(word) else str(path)
+    shown = fetch.without_secrets(word) if fetch.is_url(word) else str(fetched)
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(archive=shown)
     return StepReport(
-        stats={"bytes": path.stat().st_size, "rows": manifest.rows, "files": manifest.files},
+        stats={"bytes": fetched.stat().st_size, "rows": manifest.rows, "files": manifest.files},
+        findings=found,
         output={"path": str(path), "databases": sorted({_database(each) for each in definitions})},
         then=plan.load_plan(
             [each.name for each in definitions],
@@ -292,6 +292,33 @@ def _fetched(context: Context) -> tuple[Path, str]:
         return Path(fetch.named(word)), ""
     path = context.workspace.path / f"downloaded.{context.step.token}.tar"
     return path, fetch.download(word, path, context.tick)
+
+
+def _require_checksum(path: Path, digest: str, context: Context) -> None:
+    """`digest`: the SHA-256, where it is known already."""
+    promised = context.options["checksum"]
+    if not promised:
+        return
+    if len(promised) == BLAKE2B_DIGITS:
+        digest = blake2b_of(path, context.tick)
+    found = digest or digest_of(path, context.tick).hex
+    if found != promised.lower():
+        raise ChecksumMismatch(path.name, "the archive as a whole", promised, found)
+
+
+def _converted(path: Path, context: Context) -> tuple[Path, Sequence[Finding]]:
+    """An archive that can be read: of one of the original Diskette's, a copy made in our form."""
+    if not original.is_gzip(path):
+        return path, ()
+    context.expect(2 * path.stat().st_size, "bytes")
+    converted = original.convert(
+        path,
+        context.workspace.path / f"original.{context.step.token}",
+        data=context.options["data"],
+        storages=context.options["storages"],
+        tick=context.tick,
+    )
+    return converted.path, converted.findings
 
 
 def _refuse_inside(archive: Path, replaced: Sequence[Path]) -> None:
