@@ -25,6 +25,7 @@ from diskette.core.report import JSON
 from diskette.data import lines, spelling, tables
 from diskette.data.natural import NEVER_LOADED
 from diskette.original.contents import DATA
+from diskette.original.naming import KeySpelling
 from diskette.original.numbers import Numbers
 from diskette.original.parts import MOST_WAITING, Part
 from diskette.original.reading import Bounded, FixtureRow, rows
@@ -50,6 +51,7 @@ class Conversion:
         """Rows by model, where they tell of an installation or migrations make them."""
         self.passed_over: dict[str, tuple[str, str]] = {}
         """By model that two fixtures have: the earlier one, and the one that was taken."""
+        self._keys = KeySpelling()
         self._converters: dict[str, Converter | None] = {}
         """By label as a fixture has it; None where no load takes such rows."""
         self._parts: dict[str, Part] = {}
@@ -65,7 +67,7 @@ class Conversion:
             model = _model(row.model)
             if model is not None and model._meta.label in NEVER_LOADED:
                 try:
-                    fields = Converter(model, self.numbers).read(row)
+                    fields = Converter(model, self.numbers, self._keys).read(row)
                     self.numbers.learn(model._meta.label, fields.get("id"), fields)
                 except _WRONG as error:
                     raise self._no_row(fixture, number, error) from error
@@ -188,7 +190,9 @@ class Conversion:
                 raise ValueError(f"{label[:100]!r} is no model's label, or one of too many")
             model = _model(label)
             loaded = model if model is not None and registry.is_dumpable(model) else None
-            self._converters[label] = Converter(loaded, self.numbers) if loaded else None
+            self._converters[label] = (
+                Converter(loaded, self.numbers, self._keys) if loaded else None
+            )
         return self._converters[label]
 
     def _rows(self, fixture: str, tick: Tick) -> Iterator[tuple[int, FixtureRow]]:

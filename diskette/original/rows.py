@@ -24,7 +24,7 @@ from diskette.data.lines import JSONText, quote
 from diskette.data.natural import references_to_migrated
 from diskette.data.spelling import NULL, Spell
 from diskette.data.values import Verbatim
-from diskette.original.naming import natural_key
+from diskette.original.naming import KeySpelling, natural_key
 from diskette.original.numbers import Numbers
 from diskette.original.reading import FixtureRow
 from diskette.original.reading_json import loads
@@ -50,8 +50,8 @@ class ConvertedRow:
 class Converter:
     """Of one model's rows."""
 
-    def __init__(self, model: type[Model], numbers: Numbers) -> None:
-        self.model = model
+    def __init__(self, model: type[Model], numbers: Numbers, keys: KeySpelling) -> None:
+        self.model, self._keys = model, keys
         self._codec = codec(model, using=DEFAULT_DB_ALIAS)
         self._key = str(model._meta.pk.name) if len(tables.key_fields(model)) == 1 else ""
         self._many = {
@@ -65,10 +65,9 @@ class Converter:
             each.column: numbers.of(each.remote_field.model)
             for each in references_to_migrated(model)
         }
-        always = {each.name for each in references_to_migrated(model)}
-        self._references = [
-            each.name for each in tables.natural_references(model) if each.name not in always
-        ]
+        self._natural = tables.natural_references(model)
+        always = references_to_migrated(model)
+        self._references = [each.name for each in self._natural if each not in always]
         self._label = quote(model._meta.label_lower)
 
     @property
@@ -140,7 +139,11 @@ class Converter:
         return natural_key(self.model, self._codec.columns, decoded)
 
     def _name(self, decoded: DecodedRow) -> None:
-        """Numbers of rows that no archive carries become the names that they have everywhere."""
+        """Natural keys are spelled as everywhere, and numbers of what no archive carries named."""
+        for reference in self._natural:
+            if key := decoded.natural.get(str(reference.column)):
+                target = reference.remote_field.model
+                decoded.natural[str(reference.column)] = self._keys.spelled(target, key)
         for place, (column, _) in enumerate(self._columns):
             answers = self._answers.get(column.column)
             value = decoded.values[place]
