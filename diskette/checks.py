@@ -21,7 +21,8 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils.text import slugify
 
 from diskette import conf, registry, schedule, storages
-from diskette.core.exceptions import ConfigurationError
+from diskette.core import catalog
+from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.naming import archive_name
 from diskette.core.report import Severity
 
@@ -224,6 +225,13 @@ def _is_positive(value: Any) -> bool:
     return isinstance(value, (int, float)) and not _is_flag(value) and value > 0
 
 
+def _is_share(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and catalog.share_of(value) > 0
+    except UsageError:
+        return False
+
+
 def _are_schedules(value: Any) -> bool:
     return isinstance(value, dict) and all(
         job in schedule.JOBS and _is_schedule_or_none(when) for job, when in value.items()
@@ -288,5 +296,6 @@ RULES = (
         f"a dict of {', '.join(schedule.JOBS)}: seconds, a crontab such as '30 3 * * *', or None",
         _are_schedules,
     ),
+    _rule(45, "VERIFY_SAMPLE", "a share such as '10%', up to '100%'", _is_share),
 )
 """One for each setting; numbers are never given twice. E001 is DISKETTE_APPS."""

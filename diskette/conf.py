@@ -17,6 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.text import slugify
 
+from diskette.core.catalog import share_of
 from diskette.core.exceptions import ConfigurationError
 from diskette.core.retention import Retention
 
@@ -46,6 +47,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_SCRATCH_DATABASE": None,
     "DISKETTE_SCHEDULE": {},
     "DISKETTE_RETENTION": None,
+    "DISKETTE_VERIFY_SAMPLE": "10%",
 }
 """Every setting and what it is when absent."""
 
@@ -202,6 +204,11 @@ def now() -> datetime:
 def auto_purge() -> bool:
     """Whether a dump removes archives that are no longer kept."""
     return bool(get("DISKETTE_DUMP_AUTO_PURGE"))
+
+
+def verify_sample() -> float:
+    """The share of the archives that the task `diskette.verify` examines, up to 1."""
+    return share_of(str(get("DISKETTE_VERIFY_SAMPLE")))
 
 
 def minimal_filesize() -> int:

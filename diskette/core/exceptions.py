@@ -10,7 +10,8 @@ DisketteError
 ├── InsufficientSpace         a filesystem has too little room
 ├── ArchiveError              the archive is not what it says
 │   ├── ArchiveNotFound
-│   ├── ForeignArchive        not made by Diskette, or cut off
+│   ├── ForeignArchive        not made by Diskette, or damaged
+│   │   └── CutOff            it ends in the middle
 │   ├── UnsupportedFormat     made by a newer Diskette
 │   ├── ChecksumMismatch      a member is not the one promised
 │   ├── MemberMissing
@@ -172,6 +173,10 @@ class ArchiveNotFound(ArchiveError):
 
 class ForeignArchive(ArchiveError):
     """Not an archive of Diskette's, or one that was cut off."""
+
+
+class CutOff(ForeignArchive):
+    """An archive that ends in the middle."""
 
 
 class UnsupportedFormat(ArchiveError):

@@ -267,7 +267,7 @@ def verify_load(context: Context) -> StepReport:
     of_other_fields: list[str] = []
     for definition, entry in whole:
         model = versions.target(entry)
-        if model is not None and not _has_fields_of(entry, model):
+        if model is not None and not tables.has_fields(model, entry.fields):
             of_other_fields.append(entry.model)
         elif entry.model not in dropped and model is not None:
             member = _extracted(context) / entry.member.name
@@ -351,16 +351,6 @@ def _tree(context: Context, name: str) -> tuple[StorageEntry, Path]:
 def _live_trees(context: Context) -> Iterable[tuple[StorageEntry, Path]]:
     for entry in _trees(_manifest(context), context):
         yield entry, storages.live_path(entry.name)
-
-
-def _has_fields_of(entry: ModelEntry, model: registry.ModelType) -> bool:
-    """Whether rows here have the archive's fields, so that their digest can be the one promised.
-
-    The digest is of whole lines: a field added or left out since changes that of every row.
-    """
-    keys = {field.name for field in tables.key_fields(model)}
-    here = [field.name for field in tables.stored_fields(model) if field.name not in keys]
-    return here == [name for name in entry.fields if name not in keys]
 
 
 def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
