@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from diskette import conf
 from diskette.core.plan import ENDED, Kind, State
-from diskette.core.report import Finding, Progress
+from diskette.core.report import Finding, Progress, distinct
 from diskette.core.workspace import Workspace
 
 PROJECT_LOCK = "project"
@@ -97,7 +97,7 @@ class Run(models.Model):
         shapes = list(self.findings)
         for step in self.steps.all():
             shapes += step.findings
-        return tuple(Finding.from_json(shape) for shape in shapes)
+        return tuple(map(Finding.from_json, distinct(shapes)))
 
 
 class Step(models.Model):
@@ -167,7 +167,10 @@ class Lock(models.Model):
 
 
 class Archive(models.Model):
-    """An archive that was read back, found whole and published."""
+    """An archive of the destination, and what is known of it.
+
+    A dump's is read back and found whole before it is published; others are met by verifying.
+    """
 
     path = models.TextField()
     name = models.CharField(max_length=255)
@@ -177,7 +180,10 @@ class Archive(models.Model):
     instant = models.DateTimeField()
     bytes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
-    verified_at = models.DateTimeField()
+    verified_at = models.DateTimeField(null=True, blank=True)
+    """When every byte of it was last found right."""
+    damaged_at = models.DateTimeField(null=True, blank=True)
+    """When it was last found damaged, if it has not been found right since."""
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -18,7 +18,7 @@ from django_celery_results.models import TaskResult
 from diskette import conf, engine
 from diskette.core.exceptions import RunCancelled, RunFailed
 from diskette.core.plan import ENDED, State
-from diskette.core.report import JSON, Severity
+from diskette.core.report import JSON, Severity, distinct
 from diskette.models import Run, Step
 
 STATUS = {
@@ -65,7 +65,7 @@ def run_shape(run: Run, steps: Sequence[Step] = ()) -> dict[str, JSON]:
     """
     steps = steps or list(run.steps.using(conf.database()))
     ended = sum(step.state in ENDED for step in steps)
-    findings = [*run.findings, *(finding for step in steps for finding in step.findings)]
+    findings = distinct([*run.findings, *(each for step in steps for each in step.findings)])
     return {
         "run": str(run.pk),
         "kind": run.kind,

@@ -6,7 +6,7 @@ django-celery-results stores and what `--format json` prints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -112,3 +112,15 @@ class StepReport:
 def worst(findings: Sequence[Finding]) -> Severity | None:
     order = list(Severity)
     return max((f.severity for f in findings), key=order.index, default=None)
+
+
+def distinct(shapes: Iterable[Mapping[str, JSON]]) -> list[Mapping[str, JSON]]:
+    """Findings as JSON, each once, in their order.
+
+    A step that refuses says again what steps before it have found.
+    """
+    told: list[Mapping[str, JSON]] = []
+    for shape in shapes:
+        if shape not in told:
+            told.append(shape)
+    return told

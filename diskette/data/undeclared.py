@@ -1,12 +1,15 @@
 """What a live table demands although its model does not say so: constraints made by hand.
 
-Asked of the database's own catalogue. Indexes of some rows or of expressions, and SQLite's
-checks, which it keeps as text only, are left to the database: they are told when it refuses.
+Asked of the database's own catalogue. SQLite's checks, which it keeps as text only, and
+exclusion constraints are left to the database: they are told when it refuses.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -37,6 +40,36 @@ UNIQUE = {
 }
 """By vendor: the names of unique indexes with each of their columns, NULL for what is none."""
 
+EXPRESSED = {
+    "postgresql": """
+        SELECT named.relname, pg_get_expr(index.indpred, index.indrelid),
+            pg_get_indexdef(index.indexrelid, place, true)
+        FROM pg_index AS index JOIN pg_class AS named ON named.oid = index.indexrelid
+        CROSS JOIN LATERAL generate_series(1, index.indnkeyatts::int) AS place
+        WHERE index.indrelid = %s::regclass AND index.indisunique
+            AND (index.indpred IS NOT NULL OR index.indexprs IS NOT NULL)
+        ORDER BY 1, place""",
+    "sqlite": """
+        SELECT list.name, NULL, made.sql FROM pragma_index_list(%s) AS list
+        JOIN sqlite_master AS made ON made.type = 'index' AND made.name = list.name
+        WHERE list."unique" AND made.sql IS NOT NULL AND (list.partial OR EXISTS (
+            SELECT 1 FROM pragma_index_info(list.name) AS info WHERE info.name IS NULL))
+        ORDER BY 1""",
+    "mysql": """
+        SELECT index_name, NULL, CASE WHEN sub_part IS NULL THEN concat('`', column_name, '`')
+            ELSE concat('left(`', column_name, '`, ', sub_part, ')') END
+        FROM information_schema.statistics AS part
+        WHERE table_schema = database() AND table_name = %s AND non_unique = 0 AND EXISTS (
+            SELECT 1 FROM information_schema.statistics AS other
+            WHERE other.table_schema = part.table_schema AND other.table_name = part.table_name
+                AND other.index_name = part.index_name AND other.sub_part IS NOT NULL)
+        ORDER BY 1, seq_in_index""",
+}
+"""By vendor: unique indexes of expressions or of some rows: name, condition, one of its values.
+
+SQLite tells the statement that made it instead. MySQL's indexes of expressions are left to it.
+"""
+
 CHECKS = {
     "postgresql": """
         SELECT conname, pg_get_expr(conbin, conrelid) FROM pg_constraint
@@ -55,6 +88,7 @@ def unique(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Uniq
     for name, columns in _indexes(model, connection).items():
         if columns <= fields.keys() and columns not in declared:
             yield _unique(name, [fields[column] for column in sorted(columns)], connection)
+    yield from _expressed(model, connection, set(fields))
 
 
 def checks(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Check]:
@@ -77,6 +111,70 @@ def not_null(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[An
     for column in columns:
         if not column.null_ok and column.name in fields and fields[column.name].null:
             yield fields[column.name]
+
+
+def _expressed(
+    model: type[Model], connection: BaseDatabaseWrapper, known: set[str]
+) -> Iterator[Unique]:
+    """Those of expressions or of some rows, where all that they name travels in an archive."""
+    declared = {each.name for each in model._meta.constraints}
+    left = {column.lower() for column in _columns(model, connection) - known}
+    for name, condition, values in _expressions(model, connection):
+        words = set(re.findall(r"\w+", " ".join((condition, *values)).lower()))
+        if name not in declared and not words & left:
+            yield Unique(
+                name=f"{', '.join(values)} (by {name}, which no model declares)",
+                values=values,
+                fields=(),
+                conditions=(
+                    *(f"({value}) IS NOT NULL" for value in values),
+                    *([f"({condition})"] if condition else []),
+                ),
+            )
+
+
+def _expressions(
+    model: type[Model], connection: BaseDatabaseWrapper
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Name, condition (empty: all rows) and values of each, as SQL."""
+    for (name, condition), rows in groupby(_rows(EXPRESSED, model, connection), itemgetter(0, 1)):
+        told = condition or "", tuple(value for _, _, value in rows)
+        rule, values = _taken_apart(*told[1]) if connection.vendor == "sqlite" else told
+        if values and all(values):
+            yield name, rule, values
+
+
+PIECE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--|/\*|.""", re.DOTALL)
+ORDER = re.compile(r"\s+(?:ASC|DESC)\s*$", re.IGNORECASE)
+WHERE = re.compile(r"\s*WHERE\b(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def _taken_apart(statement: str) -> tuple[str, tuple[str, ...]]:
+    """Condition and values of SQLite's CREATE INDEX; none where a comment hides their ends.
+
+    Source: https://sqlite.org/lang_createindex.html
+    """
+    pieces = PIECE.findall(statement)
+    if "--" in pieces or "/*" in pieces:
+        return "", ()
+    values, depth = [""], 0
+    for place, piece in enumerate(pieces):
+        depth += (piece == "(") - (piece == ")")
+        if piece == ")" and depth == 0:
+            condition = WHERE.match("".join(pieces[place + 1 :]))
+            told = (ORDER.sub("", value).strip() for value in values[1:])
+            return condition[1].strip() if condition else "", tuple(told)
+        if depth == 1 and piece in "(,":
+            values.append("")
+        else:
+            values[-1] += piece
+    return "", ()
+
+
+def _columns(model: type[Model], connection: BaseDatabaseWrapper) -> set[str]:
+    with connection.cursor() as cursor:
+        described = connection.introspection.get_table_description(cursor, model._meta.db_table)
+    return {column.name for column in described}
 
 
 def _tells_checks(connection: Any) -> bool:

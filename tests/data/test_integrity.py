@@ -434,7 +434,7 @@ class TestConstraintsThatNoModelDeclares:
 
         yield change
         clear(using)
-        for statement in undo:
+        for statement in reversed(undo):
             execute(using, statement)
 
     def test_a_unique_index_is_kept_with_the_keys_that_break_it(self, archive, using, by_hand):
@@ -450,9 +450,56 @@ class TestConstraintsThatNoModelDeclares:
         assert "one_name, which no model declares" in finding.message
 
     @pytest.mark.parametrize("using", [SQLITE, POSTGRESQL], indirect=True)
-    def test_a_unique_index_of_some_rows_is_left_to_the_database(self, archive, using, by_hand):
+    def test_a_unique_index_of_some_rows_is_about_these_rows(self, archive, using, by_hand):
         by_hand(
-            "CREATE UNIQUE INDEX one_name ON library_author (name) WHERE mentor_id IS NOT NULL",
+            "CREATE UNIQUE INDEX one_name ON library_author (name) WHERE (name <> 'b')",
+            "DROP INDEX one_name",
+        )
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("aabb", 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert (finding.keys, finding.objects, finding.count) == (("a",), (1, 2), 2)
+
+    @pytest.mark.parametrize("using", [SQLITE, POSTGRESQL], indirect=True)
+    def test_a_unique_index_of_an_expression_is_kept(self, archive, using, by_hand):
+        by_hand(
+            "CREATE UNIQUE INDEX one_name ON library_author (lower(name) DESC, (id > 0))",
+            "DROP INDEX one_name",
+        )
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("aAbc", 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert (finding.code, finding.objects, finding.count) == ("unique-conflict", (1, 2), 2)
+        assert "one_name, which no model declares" in finding.message
+
+    @pytest.mark.parametrize("using", [MARIADB], indirect=True)
+    def test_a_unique_index_of_beginnings_is_kept(self, archive, using, by_hand):
+        by_hand(
+            "CREATE UNIQUE INDEX one_name ON library_author (name(2))",
+            "DROP INDEX one_name ON library_author",
+        )
+        names = ("one", "once", "two")
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate(names, 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert (finding.keys, finding.objects) == (("on",), (1, 2))
+
+    @pytest.mark.parametrize("using", [SQLITE, POSTGRESQL], indirect=True)
+    def test_an_index_of_what_no_archive_holds_is_left_to_the_database(
+        self, archive, using, by_hand
+    ):
+        by_hand(
+            "ALTER TABLE library_author ADD COLUMN nick varchar(9)",
+            "ALTER TABLE library_author DROP COLUMN nick",
+        )
+        by_hand(
+            "CREATE UNIQUE INDEX one_name ON library_author (lower(nick))",
             "DROP INDEX one_name",
         )
         archive.write(library.Author, *[{"pk": pk, "name": "a", "mentor": None} for pk in (1, 2)])
