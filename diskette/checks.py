@@ -17,16 +17,20 @@ from typing import Any
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Doubt
+from django.db import DEFAULT_DB_ALIAS
 from django.utils.text import slugify
 
 from diskette import conf, registry, schedule, storages
-from diskette.core.exceptions import ConfigurationError
+from diskette.core import catalog
+from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.naming import archive_name
 from diskette.core.report import Severity
 
 TAG = "diskette"
 OWNERS_ACCESS = 0o600
 OTHERS_ACCESS = 0o077
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+DEFAULT_PORTS = {"postgresql": "5432", "mysql": "3306"}
 ALL_ACCESS = 0o777
 
 
@@ -59,7 +63,7 @@ def connect() -> None:
 def check_settings(**_: object) -> list[CheckMessage]:
     """Every setting but DISKETTE_APPS."""
     errors = [message for rule in RULES for message in rule.check()]
-    errors = [*(errors or _unusable_filename()), *_unusable_retention()]
+    errors = [*(errors or _unusable_filename()), *_unusable_retention(), *_living_scratch()]
     return [*errors, *_unknown_settings(), *([] if errors else _doubts())]
 
 
@@ -97,6 +101,41 @@ def _unusable_retention() -> Iterator[CheckMessage]:
     except ConfigurationError as error:
         hint = "Correct it; docs/retention.md lists the rules."
         yield from (Error(each, hint=hint, id="diskette.E023") for each in error.problems)
+
+
+def _living_scratch() -> Iterator[CheckMessage]:
+    """What names alone tell; that it is no live database is proven each time it is used."""
+    databases, scratch = conf.databases(), conf.scratch_database()
+    if scratch is None or scratch not in databases:
+        return  # the latter is told already
+    for alias in databases:
+        mirrored = _mirrored(databases[alias]) == scratch or _mirrored(databases[scratch]) == alias
+        same = mirrored or _place(databases[alias]) == _place(databases[scratch])
+        lived_in = alias in (DEFAULT_DB_ALIAS, conf.database())
+        if lived_in if alias == scratch else same:
+            yield Error(
+                f"DISKETTE_SCRATCH_DATABASE {scratch!r} is the live database {alias!r}: what is "
+                "done there would be done to live data.",
+                hint="Name an empty database that is used for nothing else, or remove the setting.",
+                id="diskette.E056",
+            )
+
+
+def _mirrored(database: Mapping[str, Any]) -> str | None:
+    alias: str | None = database.get("TEST", {}).get("MIRROR")
+    return alias
+
+
+def _place(database: Mapping[str, Any]) -> tuple[str, ...]:
+    """Kind, host, port and name, however they are spelled."""
+    kind = database.get("ENGINE", "").rpartition(".")[2]
+    kind = {"postgis": "postgresql", "spatialite": "sqlite3"}.get(kind, kind)
+    options = database.get("OPTIONS", {})
+    host = str(database.get("HOST") or options.get("host") or "localhost").casefold()
+    is_here = host in LOCAL_HOSTS or host.startswith("/")
+    port = str(database.get("PORT") or options.get("port") or DEFAULT_PORTS.get(kind, ""))
+    name = str(database.get("NAME") or options.get("dbname") or options.get("database") or "")
+    return kind, "localhost" if is_here else host, port, name
 
 
 def _unknown_settings() -> Iterator[CheckMessage]:
@@ -186,6 +225,13 @@ def _is_positive(value: Any) -> bool:
     return isinstance(value, (int, float)) and not _is_flag(value) and value > 0
 
 
+def _is_share(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and catalog.share_of(value) > 0
+    except UsageError:
+        return False
+
+
 def _are_schedules(value: Any) -> bool:
     return isinstance(value, dict) and all(
         job in schedule.JOBS and _is_schedule_or_none(when) for job, when in value.items()
@@ -239,10 +285,17 @@ RULES = (
         lambda v: v is None or isinstance(v, Mapping),
     ),
     _rule(
+        55,
+        "SCRATCH_DATABASE",
+        "an alias of DATABASES or None",
+        lambda v: v is None or (_is_name(v) and v in conf.databases()),
+    ),
+    _rule(
         40,
         "SCHEDULE",
         f"a dict of {', '.join(schedule.JOBS)}: seconds, a crontab such as '30 3 * * *', or None",
         _are_schedules,
     ),
+    _rule(45, "VERIFY_SAMPLE", "a share such as '10%', up to '100%'", _is_share),
 )
 """One for each setting; numbers are never given twice. E001 is DISKETTE_APPS."""

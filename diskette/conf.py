@@ -17,6 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.text import slugify
 
+from diskette.core.catalog import share_of
 from diskette.core.exceptions import ConfigurationError
 from diskette.core.retention import Retention
 
@@ -43,8 +44,10 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_LOAD_QUEUE": None,
     "DISKETTE_LOAD_ENABLED": False,
     "DISKETTE_SAFETY_DUMP": True,
+    "DISKETTE_SCRATCH_DATABASE": None,
     "DISKETTE_SCHEDULE": {},
     "DISKETTE_RETENTION": None,
+    "DISKETTE_VERIFY_SAMPLE": "10%",
 }
 """Every setting and what it is when absent."""
 
@@ -132,9 +135,24 @@ def database() -> str:
     return str(get("DISKETTE_DATABASE"))
 
 
+def databases() -> Mapping[str, Mapping[str, Any]]:
+    """`DATABASES` as written."""
+    return dict(settings.DATABASES)
+
+
 def database_aliases() -> tuple[str, ...]:
-    """Every database that the project has."""
-    return tuple(settings.DATABASES)
+    """Every database that the project lives in."""
+    return tuple(alias for alias in databases() if alias != scratch_database())
+
+
+def stand_in(databases: Mapping[str, Any]) -> None:
+    """Let these be what their aliases lead to, in a process that has not set Django up yet."""
+    settings.DATABASES = {**settings.DATABASES, **databases}
+
+
+def scratch_database() -> str | None:
+    """Alias of an empty database to be filled and emptied at will; None: they are made."""
+    return None if (value := get("DISKETTE_SCRATCH_DATABASE")) is None else str(value)
 
 
 def database_files() -> tuple[Path, ...]:
@@ -186,6 +204,11 @@ def now() -> datetime:
 def auto_purge() -> bool:
     """Whether a dump removes archives that are no longer kept."""
     return bool(get("DISKETTE_DUMP_AUTO_PURGE"))
+
+
+def verify_sample() -> float:
+    """The share of the archives that the task `diskette.verify` examines, up to 1."""
+    return share_of(str(get("DISKETTE_VERIFY_SAMPLE")))
 
 
 def minimal_filesize() -> int:

@@ -167,7 +167,10 @@ class Lock(models.Model):
 
 
 class Archive(models.Model):
-    """An archive that was read back, found whole and published."""
+    """An archive of the destination, and what is known of it.
+
+    A dump's is read back and found whole before it is published; others are met by verifying.
+    """
 
     path = models.TextField()
     name = models.CharField(max_length=255)
@@ -177,7 +180,10 @@ class Archive(models.Model):
     instant = models.DateTimeField()
     bytes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
-    verified_at = models.DateTimeField()
+    verified_at = models.DateTimeField(null=True, blank=True)
+    """When every byte of it was last found right."""
+    damaged_at = models.DateTimeField(null=True, blank=True)
+    """When it was last found damaged, if it has not been found right since."""
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

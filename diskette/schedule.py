@@ -19,6 +19,7 @@ JOBS: Mapping[str, str] = {
     "sweep": "diskette.sweep",
     "dump": "diskette.dump",
     "prune": "diskette.prune",
+    "verify": "diskette.verify",
 }
 """By name in DISKETTE_SCHEDULE, the task."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from celery import current_app, shared_task
@@ -18,6 +18,12 @@ from celery.signals import worker_ready
 from diskette import conf, engine, fetch, messages, runs
 from diskette.core import plan
 from diskette.core.exceptions import RunConflict
+from diskette.core.lazy import Lazy
+
+if TYPE_CHECKING:
+    from diskette.doctor import verifying
+else:
+    verifying = Lazy("diskette.doctor.verifying")
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +116,17 @@ def load(
         "mode": mode,
     }
     return _begun(lambda **common: runs.start_load(**chosen, **common), "task diskette.load")
+
+
+@shared_task(name="diskette.verify")
+def verify() -> dict[str, Any]:
+    """Verify the share of the archives that DISKETTE_VERIFY_SAMPLE says, in this task.
+
+    Returns what `diskette_verify --format json` prints. It is no run: it changes nothing, so
+    dumps and loads need not wait for it, and whoever repeats it begins where it ended.
+    """
+    verdicts = verifying.verify_sample(conf.verify_sample())
+    return {"archives": [each.to_json() for each in verdicts]}
 
 
 def _begun(start: Callable[..., runs.Handle], who: str) -> str:

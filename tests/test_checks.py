@@ -74,6 +74,7 @@ def test_the_defaults_are_fine(plain):
         ("LOAD_QUEUE", "loads"),
         ("LOAD_ENABLED", True),
         ("SAFETY_DUMP", False),
+        ("SCRATCH_DATABASE", "postgresql"),
         ("SCHEDULE", {"dump": "0 4 * * mon-fri", "sweep": None}),
         ("RETENTION", {"daily": 7, "within": "2w", "safety": {"last": 3}}),
         ("APPS", (("groups", {"models": "auth.Group"}),)),
@@ -134,6 +135,8 @@ def test_a_value_of_its_kind_is_accepted(plain, name, value):
         ("E020", "LOAD_QUEUE", ["loads"]),
         ("E021", "LOAD_ENABLED", "True"),
         ("E022", "SAFETY_DUMP", 0),
+        ("E055", "SCRATCH_DATABASE", "nowhere"),
+        ("E055", "SCRATCH_DATABASE", ["postgresql"]),
         ("E040", "SCHEDULE", {"dumb": 60}),
         ("E040", "SCHEDULE", {"dump": "nightly"}),
         ("E040", "SCHEDULE", {"dump": []}),
@@ -178,6 +181,40 @@ def test_an_order_that_had_to_be_corrected_is_a_warning(plain):
     assert ids(messages) == ["W001"]
     assert "admin.LogEntry.user refers to auth.User" in messages[0].msg
     assert messages[0].hint == "Move 'users' before 'logs' in DISKETTE_APPS."
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"HOST": "localhost", "PORT": ""},
+        {"HOST": "", "PORT": 5432},
+        {"HOST": "/run/postgresql"},
+        {"HOST": "", "OPTIONS": {"host": "127.0.0.1"}},
+        {"ENGINE": "django.contrib.gis.db.backends.postgis"},
+        {"NAME": "another", "TEST": {"MIRROR": "scratch"}},
+    ],
+)
+def test_a_scratch_database_that_is_a_live_one_is_an_error(plain, monkeypatch, other):
+    place = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "HOST": "127.0.0.1"}
+    databases = {"default": place | other, "scratch": place, "elsewhere": place | {"PORT": 1}}
+    monkeypatch.setattr(conf, "databases", lambda: databases)
+    (message,) = found(plain, SCRATCH_DATABASE="scratch")
+    assert ids([message]) == ["E056"]
+    assert "the live database 'default'" in message.msg
+
+
+def test_a_scratch_database_of_its_own_is_fine(plain, monkeypatch):
+    place = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "HOST": "db"}
+    databases = {"default": place, "scratch": place | {"NAME": "scratch"}}
+    monkeypatch.setattr(conf, "databases", lambda: databases)
+    assert found(plain, SCRATCH_DATABASE="scratch") == []
+
+
+@pytest.mark.parametrize("alias", ["default", "elsewhere"])
+def test_neither_default_nor_diskettes_own_database_is_a_scratch(plain, monkeypatch, alias):
+    databases = {"default": {"NAME": "a"}, "elsewhere": {"NAME": "b"}}
+    monkeypatch.setattr(conf, "databases", lambda: databases)
+    assert "E056" in ids(found(plain, SCRATCH_DATABASE=alias, DATABASE="elsewhere"))
 
 
 def test_a_misspelt_setting_is_a_warning(plain):

@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -42,6 +43,7 @@ from diskette.core.exceptions import (
 )
 from diskette.core.files import PRIVATE_DIRECTORY, printable, private_file, sync_directory
 from diskette.core.manifest import MANIFEST_NAME, Manifest, MemberEntry
+from diskette.core.mending import MendingReader
 from diskette.core.naming import candidates
 from diskette.core.relay import Aside
 from diskette.core.report import Finding, Severity
@@ -120,6 +122,19 @@ def publish(partial: Path, final: Path) -> Path:
     return place
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What became of an archive, every byte of which was read."""
+
+    findings: tuple[Finding, ...]
+    whole: frozenset[str]
+    """Names of the members that are as promised."""
+    places: Mapping[str, int]
+    """Where the content of each promised member begins that there is any of."""
+    digest: Digest | None
+    """Of the file as a whole, if all of it is as promised."""
+
+
 class ArchiveReader:
     """An archive opened for reading. Raises ArchiveError, or StorageError if it cannot be read."""
 
@@ -150,65 +165,93 @@ class ArchiveReader:
     def verify(self, tick: Tick = uncounted) -> list[Finding]:
         """Read every byte, and say of everything that is not as promised.
 
-        Ticks the bytes of members. Nothing found means: this archive is whole.
+        Ticks the bytes of members. Nothing found means: this archive is whole. Damage hides
+        nothing that comes after it, as long as the file goes on.
         """
-        return self._verify(_Read(self._stream, self.path), tick)
+        return list(self.survey(tick).findings)
 
     def verify_and_digest(self, tick: Tick = uncounted) -> tuple[list[Finding], Digest | None]:
         """The same, and what the file as a whole holds; nothing of that unless all is well."""
-        whole = Tally()
-        found = self._verify(_Read(self._stream, self.path, whole), tick)
-        return found, None if found else whole.close()
+        survey = self.survey(tick)
+        return list(survey.findings), survey.digest
 
-    def _verify(self, source: Source, tick: Tick) -> list[Finding]:
+    def survey(self, tick: Tick = uncounted) -> Survey:
+        """The same, and which members are whole."""
         self._stream.seek(0)
-        checking = _Checking(self.name, self._promised)
+        whole = Tally()
+        checking, waiting = _Checking(self.name, self._promised), _Waiting(self._promised)
         with Aside() as digesting:
-            broken = self._read_all(source, checking, digesting, tick)
+            source = _Read(self._stream, self.path, whole)
+            broken = self._read_all(source, checking, waiting, digesting, tick)
             digesting.finish()
-        return [*checking.done(), *broken]
+        findings = (*checking.done(), *broken)
+        return Survey(
+            findings=findings,
+            whole=frozenset(checking.whole),
+            places=waiting.places,
+            digest=None if findings else whole.close(),
+        )
 
     def _read_all(
-        self, source: Source, checking: _Checking, digesting: Aside, tick: Tick
+        self,
+        source: Source,
+        checking: _Checking,
+        waiting: _Waiting,
+        digesting: Aside,
+        tick: Tick,
     ) -> list[Finding]:
-        """What ends the reading, if anything does; what members are is noted aside."""
-        reader = TarReader(source, self.name)
+        """Damage between members, and what ends the reading; what members are is noted aside."""
+        found: list[Finding] = []
+
+        def note(error: ArchiveError, hidden: Header | None) -> None:
+            if len(found) < MOST_FINDINGS:
+                keys = (printable(hidden.name),) if hidden else ()
+                found.append(_finding(error.code, str(error), keys))
+
+        reader = MendingReader(source, self.name, waiting.next, note)
         try:
             for header in reader:
+                waiting.take(header.name, reader.offset)
                 member = Tally()
                 while chunk := reader.read(CHUNK_BYTES):
                     digesting.do(member.write, chunk, weight=len(chunk))
                     tick(len(chunk))
                 digesting.do(checking.note, header, member)
         except ArchiveError as error:
-            return [_finding(error.code, str(error))]
-        return []
+            note(error, None)
+        return found
 
     def check_structure(self) -> None:
         """Raise ArchiveError unless every member is there, whole and safe, by size alone."""
         self._places()
 
-    def content(self, name: str) -> Source:
+    def content(self, name: str, places: Mapping[str, int] | None = None) -> Source:
         """One member, to be read from its beginning while this archive is open.
 
-        Its digest is not looked at: for readers that check what they read by themselves.
+        Its digest is not looked at: for readers that check what they read by themselves. With the
+        `places` of a survey, of a damaged archive too; then it may end before its end.
         """
-        if name not in self._promised:
+        places = self._places() if places is None else places
+        if name not in places:
             raise MemberMissing(self.name, name)
-        place, size = self._places()[name], self._promised[name].bytes
+        place, size = places[name], self._promised[name].bytes
         return _Content(self._stream.fileno(), self.path, place, size)
 
     def extract(
-        self, names: Sequence[str], directory: Path, tick: Tick = uncounted
+        self,
+        names: Sequence[str],
+        directory: Path,
+        tick: Tick = uncounted,
+        places: Mapping[str, int] | None = None,
     ) -> dict[str, Path]:
         """Copy members beneath `directory`, comparing digests. Returns each name's file.
 
         A file has its name only once it is whole. Raises ChecksumMismatch, MemberMissing,
         UnsafeMember or ForeignArchive; InsufficientSpace.
         """
-        if unknown := [name for name in names if name not in self._promised]:
+        places = self._places() if places is None else places
+        if unknown := [name for name in names if name not in places]:
             raise MemberMissing(self.name, unknown[0])
-        places = self._places()
         return {
             name: self._extract(self._promised[name], places[name], directory, tick)
             for name in names
@@ -334,11 +377,30 @@ class _Content:
         return chunk
 
 
+class _Waiting:
+    """The members that are still to come, in the order in which they are written."""
+
+    def __init__(self, promised: Mapping[str, MemberEntry]) -> None:
+        self._left = dict(promised)
+        self.places: dict[str, int] = {}
+        """Where the contents of those begin that have come."""
+
+    def next(self) -> Header | None:
+        member = next(iter(self._left.values()), None)
+        return Header(name=member.name, size=member.bytes) if member else None
+
+    def take(self, name: str, place: int) -> None:
+        if self._left.pop(name, None) is not None:
+            self.places[name] = place
+
+
 class _Checking:
     """Compares members, one by one, with what the manifest promises."""
 
     def __init__(self, archive: str, promised: Mapping[str, MemberEntry]) -> None:
         self.findings: list[Finding] = []
+        self.whole: set[str] = set()
+        """Names of members that are as promised."""
         self._more = 0
         self._archive = archive
         self._promised = promised
@@ -361,6 +423,8 @@ class _Checking:
             self.findings.append(problem)
         elif problem:
             self._more += 1
+        else:
+            self.whole.add(header.name)
 
     def done(self) -> list[Finding]:
         if self._more:

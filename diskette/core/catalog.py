@@ -6,6 +6,7 @@ That takes a few reads, whatever its size; only `ArchiveReader.verify` reads eve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,10 +19,13 @@ from diskette.core.exceptions import (
     DisketteError,
     ForeignArchive,
     StorageError,
+    UsageError,
 )
 from diskette.core.manifest import Manifest
 from diskette.core.naming import SUFFIX, ArchiveName
 from diskette.core.space import disk_errors_named
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,8 @@ class ArchiveInfo:
     """Why there is no manifest."""
     proven_at: datetime | None = None
     """When a load of it was last proven right; the catalog does not know."""
+    damaged_at: datetime | None = None
+    """When it was last found damaged, if not found right since; the catalog does not know."""
     chosen: tuple[str, ...] = ()
     """The definitions that were asked for, if not all; the catalog does not know."""
 
@@ -65,7 +71,7 @@ class ArchiveInfo:
     def set_aside(self) -> str:
         """Why it is no archive to be counted; empty for a whole one."""
         if self.manifest is not None:
-            return ""
+            return f"found damaged on {self.damaged_at:%Y-%m-%d}" if self.damaged_at else ""
         return "not Diskette's, or damaged" if self.is_foreign else "damaged"
 
     @property
@@ -118,6 +124,15 @@ def latest(destination: Path, label: str | None = None) -> ArchiveInfo | None:
         if info.error is not None and ArchiveName.parse(info.name):
             raise _newest_is_damaged(info, whole)
     return whole
+
+
+def share_of(word: str) -> float:
+    """`10%` as 0.1. Raises UsageError for anything but more than 0 % and up to 100 %."""
+    found = _PERCENT.fullmatch(word.strip())
+    share = float(found[1]) / 100 if found else 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"{word!r} is no share of the archives: write 10%, or up to 100%.")
+    return share
 
 
 def _found(destination: Path) -> Iterator[ArchiveInfo]:

@@ -10,7 +10,8 @@ DisketteError
 ├── InsufficientSpace         a filesystem has too little room
 ├── ArchiveError              the archive is not what it says
 │   ├── ArchiveNotFound
-│   ├── ForeignArchive        not made by Diskette, or cut off
+│   ├── ForeignArchive        not made by Diskette, or damaged
+│   │   └── CutOff            it ends in the middle
 │   ├── UnsupportedFormat     made by a newer Diskette
 │   ├── ChecksumMismatch      a member is not the one promised
 │   ├── MemberMissing
@@ -18,6 +19,8 @@ DisketteError
 ├── FindingsError             integrity problems; carries the findings
 ├── StorageError              a directory of files cannot be read or written
 ├── DatabaseRefused           a database will not take rows, for a reason of its own
+├── ScratchRefused            no database can be made beside a live one
+├── MigrationFailed           a migration failed, on a scratch database
 ├── StagingLost               rows that were staged are gone before they were applied
 └── TemporaryError            worth another attempt: a server away, a deadlock
     ├── SnapshotLost          the database's instant is gone: data parts anew
@@ -172,6 +175,10 @@ class ForeignArchive(ArchiveError):
     """Not an archive of Diskette's, or one that was cut off."""
 
 
+class CutOff(ForeignArchive):
+    """An archive that ends in the middle."""
+
+
 class UnsupportedFormat(ArchiveError):
     """An archive of a format this version does not read."""
 
@@ -264,6 +271,42 @@ class DatabaseRefused(DisketteError):
             f"The {table}database {self.database} refused: {self.why}. Nothing was changed. "
             "Correct the rows where the archive is made, or the constraint, trigger or right here, "
             "and load again."
+        )
+
+
+class ScratchRefused(DisketteError):
+    """There can be no scratch database beside a live one. Takes its alias and why."""
+
+    code = "scratch-refused"
+
+    def __init__(self, database: str, why: str) -> None:
+        super().__init__(database, why)
+        self.database, self.why = database, why
+
+    def __str__(self) -> str:
+        return (
+            f"No scratch database can be had beside the database {self.database}: "
+            f"{self.why.rstrip('.')}. Let its user create databases, or make an empty one that "
+            "is used for nothing else, on a server of the same kind, and name its alias in "
+            "DISKETTE_SCRATCH_DATABASE."
+        )
+
+
+class MigrationFailed(DisketteError):
+    """A migration of the project's failed on a scratch database."""
+
+    code = "migration-failed"
+
+    def __init__(self, database: str, migration: str, why: str) -> None:
+        super().__init__(database, migration, why)
+        self.database, self.migration, self.why = database, migration, why
+
+    def __str__(self) -> str:
+        return (
+            f"The migration {self.migration} failed on a scratch database beside "
+            f"{self.database}: {self.why.rstrip('.')}. Nothing live was changed. Correct the "
+            "migration, or load into the release of the project that the archive was made with, "
+            "and upgrade that."
         )
 
 

@@ -32,6 +32,12 @@ _DENSE_SHARE = 0.97
 _BLOCK_BYTES = 1 << 17
 _STORED_FRAME = bytes.fromhex("28b52ffd 00 38")
 """Magic number; no content size, checksum or dictionary; a window of one block."""
+_MAGIC = _STORED_FRAME[:4]
+_LONGEST_HEADER = 18
+_LARGEST_FRAME = 8 << 20
+"""Bytes, of content too: four times what is squeezed or stored at a time."""
+_REPEATED, _COMPRESSED = 1, 2
+"""Kinds of blocks; 0 is raw."""
 
 
 class FrameWriter:
@@ -145,3 +151,134 @@ def frames_of(member: Path | Source, *, archive: str, name: str) -> Iterator[Fra
             yield FrameReader(source, archive=archive, member=name)
     else:
         yield FrameReader(member, archive=archive, member=name)
+
+
+class MendingFrames:
+    """The content of a damaged .zst file, with zeros in place of what is lost of it.
+
+    Frames follow one another, so a damaged one hides none of the others, if it says how long its
+    content is. Where that is lost, too, the content ends, for nobody knows where the rest belongs.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._raw = bytearray()
+        """What was read and not yet used; it begins with a frame."""
+        self._ready = memoryview(b"")
+        self._has_ended = False
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+        while not self._ready and not self._has_ended:
+            self._ready = memoryview(self._next())
+        chunk, self._ready = bytes(self._ready[:size]), self._ready[size:]
+        return chunk
+
+    def _next(self) -> bytes:
+        """The content of the next frame."""
+        if not self._holds(1):
+            return self._end()
+        length, size = self._length(0), self._size()
+        content = self._content(length, size)
+        if content is None and (length is None or not self._is_followed(length)):
+            length, size = self._until_next(size)
+        if length is None or size is None:
+            return self._end()
+        del self._raw[:length]
+        return bytes(size) if content is None else content
+
+    def _content(self, length: int | None, size: int | None) -> bytes | None:
+        """What the first frame holds, if it is as much as it says.
+
+        A stored one does not say it, but has to be followed by another, or by nothing.
+        """
+        if length is None or size is None or (self._is_stored() and not self._is_followed(length)):
+            return None
+        decompressor = zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
+        try:
+            with decompressor.stream_reader(bytes(self._raw[:length])) as stream:
+                content: bytes = stream.read(size + 1)
+        except zstandard.ZstdError:
+            return None
+        return content if len(content) == size else None
+
+    def _end(self) -> bytes:
+        self._has_ended = True
+        return b""
+
+    def _holds(self, size: int) -> bool:
+        """Whether so many bytes are left, and now at hand."""
+        while len(self._raw) < size and (chunk := self._source.read(1 << 18)):
+            self._raw += chunk
+        return len(self._raw) >= size
+
+    def _length(self, start: int) -> int | None:
+        """Bytes of the frame that begins there, found from block to block; None: none is whole."""
+        self._holds(start + _LONGEST_HEADER)
+        try:
+            head = bytes(self._raw[start : start + _LONGEST_HEADER])
+            place = start + zstandard.frame_header_size(head)
+            ending = 4 if zstandard.get_frame_parameters(head).has_checksum else 0
+        except zstandard.ZstdError:
+            return None
+        is_last = False
+        while not is_last:
+            if not self._holds(place + 3) or place - start > _LARGEST_FRAME:
+                return None
+            is_last, kind, size = _block(self._raw[place : place + 3])
+            if kind > _COMPRESSED or size > _BLOCK_BYTES:
+                return None
+            place += 3 + (1 if kind == _REPEATED else size)
+        return place + ending - start if self._holds(place + ending) else None
+
+    def _is_stored(self) -> bool:
+        return self._raw.startswith(_STORED_FRAME)
+
+    def _is_followed(self, place: int) -> bool:
+        """Whether another frame begins there, or nothing does; else a block's length was wrong."""
+        if not self._holds(place + 1):
+            return True
+        return self._holds(place + len(_MAGIC)) and self._raw.startswith(_MAGIC, place)
+
+    def _size(self) -> int | None:
+        """Bytes of the first frame's content, as it says."""
+        if self._is_stored():
+            length = self._length(0)
+            return None if length is None else _stored_size(length)
+        head = bytes(self._raw[:_LONGEST_HEADER])
+        try:
+            size = zstandard.get_frame_parameters(head).content_size
+        except zstandard.ZstdError:
+            return None
+        return size if size <= _LARGEST_FRAME else None
+
+    def _until_next(self, size: int | None) -> tuple[int | None, int | None]:
+        """The same two numbers for a frame whose blocks do not say where it ends."""
+        place: int | None = 0
+        while place is not None and (place := self._find(place + 1)) is not None:
+            length = self._length(place)
+            if length is not None and self._is_followed(place + length):
+                return place, _stored_size(place) if self._is_stored() else size
+        return None, None
+
+    def _find(self, start: int) -> int | None:
+        """Where a frame may begin next."""
+        while True:
+            place = self._raw.find(_MAGIC, start)
+            if place >= 0:
+                return place
+            start = max(start, len(self._raw) - len(_MAGIC) + 1)
+            if start > _LARGEST_FRAME or not self._holds(len(self._raw) + 1):
+                return None
+
+
+def _block(header: bytes | bytearray) -> tuple[bool, int, int]:
+    """Whether a block is the last one, its kind, and its bytes (RFC 8878, section 3.1.1.2)."""
+    number = int.from_bytes(header, "little")
+    return bool(number & 1), number >> 1 & 3, number >> 3
+
+
+def _stored_size(length: int) -> int:
+    """Bytes of content in a stored frame of so many bytes."""
+    rest = length - len(_STORED_FRAME)
+    return rest - 3 * -(-rest // (_BLOCK_BYTES + 3))

@@ -17,7 +17,7 @@ from typing import Final
 from zlib import adler32
 
 from diskette.core.checksum import Source
-from diskette.core.exceptions import ForeignArchive
+from diskette.core.exceptions import CutOff, ForeignArchive
 
 BLOCK_BYTES = 512
 END = bytes(2 * BLOCK_BYTES)
@@ -116,8 +116,7 @@ class Header:
             b"\1" if more else b"",
             _number(self.real_size, 12) if self.kind == Kind.SPARSE else b"",
         )
-        checksum = b"%06o\0 " % _sum(block)
-        ready = (block[: _CHECKSUM.start], checksum, block[_CHECKSUM.stop :])
+        ready = (block[: _CHECKSUM.start], _spelled(_sum(block)), block[_CHECKSUM.stop :])
         return b"".join((*blocks, *ready, *_extensions(more)))
 
     def checked_sparse(self) -> Header:
@@ -229,9 +228,9 @@ class TarReader:
         return _decoded(text)
 
     def _pass_padding(self) -> None:
-        if any(self._exactly(self._padding)):
+        padding, self._padding = self._padding, 0
+        if any(self._exactly(padding)):
             raise self._damaged("something between two members")
-        self._padding = 0
 
     def _require_end(self) -> None:
         if any(self._exactly(BLOCK_BYTES)):
@@ -248,7 +247,7 @@ class TarReader:
                     f"it is cut off: it ends after {self.offset:,} bytes, in the middle. "
                     "Fetch it again or use another one."
                 )
-                raise ForeignArchive(self._archive, why)
+                raise CutOff(self._archive, why)
             self.offset += len(chunk)
             left -= len(chunk)
             chunks.append(chunk)
@@ -266,7 +265,8 @@ def padding(size: int) -> bytes:
 
 def _parse(block: bytes) -> Header:
     """One header block. Raises ValueError, saying what is wrong with it."""
-    if _parsed_number(block[_CHECKSUM]) != _sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20:
+    # Spelled as all tar programs do, for every byte has to count.
+    if block[_CHECKSUM] != _spelled(_sum(block) - sum(block[_CHECKSUM]) + 8 * 0x20):
         raise ValueError("no header, or one with a wrong checksum")
     magic = block[257:265]
     if magic not in (_GNU_MAGIC, _POSIX_MAGIC):
@@ -297,6 +297,10 @@ def _sum(block: bytes) -> int:
     """Of all bytes, ten times as fast as `sum`: Adler-32 has that of up to 256 bytes, plus one."""
     half = BLOCK_BYTES // 2
     return (adler32(block[:half]) & 0xFFFF) + (adler32(block[half:]) & 0xFFFF) - 2
+
+
+def _spelled(checksum: int) -> bytes:
+    return b"%06o\0 " % checksum
 
 
 def _kind(letter: bytes) -> str:

@@ -6,7 +6,7 @@ generated column the database's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -37,6 +37,16 @@ def generated_fields(model: type[Model]) -> tuple[AnyField, ...]:
 def key_fields(model: type[Model]) -> tuple[AnyField, ...]:
     """The fields of the primary key; more than one where it is composite."""
     return tuple(model._meta.pk_fields)
+
+
+def has_fields(model: type[Model], names: Sequence[str]) -> bool:
+    """Whether rows here have just an archive's fields, so that their digest can be as promised.
+
+    The digest is of whole lines: a field added or left out since changes that of every row.
+    """
+    keys = {field.name for field in key_fields(model)}
+    here = [field.name for field in stored_fields(model) if field.name not in keys]
+    return here == [name for name in names if name not in keys]
 
 
 def references(model: type[Model]) -> tuple[AnyReference, ...]:

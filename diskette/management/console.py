@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -111,6 +112,38 @@ class Console:
     def _coloured(self, text: str, state: str) -> str:
         colour = COLOURS.get(State(state))
         return f"\x1b[{colour}m{text}\x1b[0m" if self._terminal and colour else text
+
+
+class Meter:
+    """Tells on a terminal how far some work is that is no run."""
+
+    def __init__(self, stream: Any, *, silent: bool) -> None:
+        is_terminal = bool(getattr(stream, "isatty", lambda: False)())
+        self._stream, self._shows = stream, is_terminal and not silent
+        self._due = 0.0
+
+    @contextmanager
+    def over(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A tick that counts up to `total` bytes; the line it draws is gone in the end."""
+        done = 0
+
+        def tick(more: int) -> None:
+            nonlocal done
+            done += more
+            if self._shows and time.monotonic() >= self._due:
+                self._due = time.monotonic() + POLL_SECONDS
+                self._draw(f"{min(100.0, 100 * done / max(total, 1)):5.1f} %  {what}")
+
+        try:
+            yield tick
+        finally:
+            if self._shows:
+                self._draw("")
+
+    def _draw(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write(f"\r\x1b[K{text[:width]}", str, "")
+        self._stream.flush()
 
 
 def step_line(step: Step) -> str:

@@ -66,6 +66,8 @@ def cleanup(run: Run) -> list[Finding]:
             f"on PostgreSQL, the schema diskette_{run.pk.hex}; "
             f"on MariaDB and MySQL, the tables diskette_{run.pk.hex[:12]}_*"
         )
+        scratches = f"The databases diskette_scratch_{run.pk.hex}_* or the rows in the scratch one"
+        acts[scratches] = lambda: load.drop_scratches(run, workspace.path)
         acts[f"The staged rows ({places})"] = lambda: load.drop_stagings(run, workspace.path)
         acts[f"The directories .*diskette-{run.pk}.* of storages"] = lambda: load.clear_trees(run)
     acts |= {f"The unfinished archive {path}": path.unlink for path in dump.partials(run)}

@@ -340,6 +340,7 @@ def publish_archive(context: Context) -> StepReport:
             "bytes": proof["bytes"],
             "sha256": proof["sha256"],
             "verified_at": timezone.now(),
+            "damaged_at": None,
             "removed_at": None,
         },
     )

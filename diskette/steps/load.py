@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from diskette import conf, fetch, registry, storages
@@ -18,7 +19,9 @@ from diskette.core.archive import ArchiveReader
 from diskette.core.checksum import digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
+    DisketteError,
     FindingsError,
+    InsufficientSpace,
     RunFailed,
     Stopped,
     UsageError,
@@ -36,15 +39,19 @@ from diskette.steps.selection import select
 if TYPE_CHECKING:
     from diskette.data import apply as data_apply
     from diskette.data import integrity, stage, tables, verify
+    from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import versions
 else:
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
+    scratch_places = Lazy("diskette.data.engines.scratch_places")
     stage = Lazy("diskette.data.stage")
     tables = Lazy("diskette.data.tables")
     verify = Lazy("diskette.data.verify")
     versions = Lazy("diskette.doctor.versions")
+
+logger = logging.getLogger(__name__)
 
 LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
@@ -75,7 +82,10 @@ def fetch_archive(context: Context) -> StepReport:
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(archive=shown)
     return StepReport(
         stats={"bytes": path.stat().st_size, "rows": manifest.rows, "files": manifest.files},
-        output={"path": str(path), "databases": sorted({_database(each) for each in definitions})},
+        output={
+            "path": str(path),
+            "databases": sorted({versions.database_of(each) for each in definitions}),
+        },
         then=plan.load_plan(
             [each.name for each in definitions],
             [each.name for each in trees],
@@ -125,20 +135,21 @@ def extract_archive(context: Context) -> StepReport:
 
 
 def check_compatibility(context: Context) -> StepReport:
-    """Compare the archive's models, fields and migrations with this project's, and make room."""
+    """Compare the archive's models, fields and migrations with this project's, and make room.
+
+    What is wrong is refused by check_integrity, with all that is wrong besides; here only where
+    the tables themselves are not what the models say, so that nothing more can be asked.
+    """
     manifest = _manifest(context)
     entries = _models(manifest, context.options)
     if not entries:
         return StepReport(stats={"models": 0})
-    findings = versions.of_versions(
-        versions.Meeting(
-            manifest=manifest,
-            pairs=[(entry, _target(entry)) for entry in entries],
-            databases=context.output("fetch_archive")["databases"],
-            ignored=context.options["ignore_nonexistent"],
-        )
-    )
-    _refuse(findings)
+    definitions = _definitions(manifest, context.options)
+    ignored = context.options["ignore_nonexistent"]
+    verdict = versions.judge(versions.meeting(manifest, definitions, ignored=ignored))
+    findings = verdict.findings
+    if verdict.is_final:
+        _refuse(findings)
     for staging, models in _by_database(context).items():
         staging.drop()
         staging.create(models)
@@ -153,11 +164,11 @@ def load_application(context: Context) -> StepReport:
         if each.name == context.subject
     ]
     context.expect(sum(entry.rows for entry in definition.models), "rows")
-    staging = _staging(context, _database(definition))
+    staging = _staging(context, versions.database_of(definition))
     rows = 0
     findings: list[Finding] = []
     for entry in definition.models:
-        model = _target(entry)
+        model = versions.target(entry)
         if model is None:
             continue  # check_compatibility has said so, and the user chose to go on
         loaded = staging.load(
@@ -184,7 +195,7 @@ def check_integrity(context: Context) -> StepReport:
             drop_stale=bool(context.options.get("drop_stale")),
         )
         context.tick(0)
-    _refuse([*_found_while_loading(context), *found])
+    _refuse([*_found_before(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
     return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
 
@@ -255,12 +266,14 @@ def verify_load(context: Context) -> StepReport:
     dropped = context.output("check_integrity").get("dropped", ()) if whole else ()
     of_other_fields: list[str] = []
     for definition, entry in whole:
-        model = _target(entry)
-        if model is not None and not _has_fields_of(entry, model):
+        model = versions.target(entry)
+        if model is not None and not tables.has_fields(model, entry.fields):
             of_other_fields.append(entry.model)
         elif entry.model not in dropped and model is not None:
             member = _extracted(context) / entry.member.name
-            found += verify.verify(entry, member, using=_database(definition), tick=context.tick)
+            found += verify.verify(
+                entry, member, using=versions.database_of(definition), tick=context.tick
+            )
     _refuse(found)
     stats: dict[str, int | str] = {"models": len(whole) - len(of_other_fields) - len(dropped)}
     notes = [f"{', '.join(of_other_fields)} not compared: its fields differ here"]
@@ -340,40 +353,14 @@ def _live_trees(context: Context) -> Iterable[tuple[StorageEntry, Path]]:
         yield entry, storages.live_path(entry.name)
 
 
-def _target(entry: ModelEntry) -> registry.ModelType | None:
-    """The model that an archive's rows go to, if they may go anywhere.
-
-    An archive is input, not truth: it never fills bookkeeping, permissions, or a table that a
-    dump would not have read.
-    """
-    model = registry.find_model(entry.model)
-    return model if model is not None and registry.is_dumpable(model) else None
-
-
-def _has_fields_of(entry: ModelEntry, model: registry.ModelType) -> bool:
-    """Whether rows here have the archive's fields, so that their digest can be the one promised.
-
-    The digest is of whole lines: a field added or left out since changes that of every row.
-    """
-    keys = {field.name for field in tables.key_fields(model)}
-    here = [field.name for field in tables.stored_fields(model) if field.name not in keys]
-    return here == [name for name in entry.fields if name not in keys]
-
-
-def _database(definition: DefinitionEntry) -> str:
-    """Where a definition's rows go: the database of the same alias, if this project has it."""
-    aliases = conf.database_aliases()
-    return definition.database if definition.database in aliases else DEFAULT_DB_ALIAS
-
-
 def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
     """A staging for each database, with the models whose rows it takes, in load order."""
     selection = select(_manifest(context), context.options)
     models: dict[str, list[registry.ModelType]] = {}
     for definition in selection.definitions:
         for entry in definition.models:
-            if model := _target(entry):
-                models.setdefault(_database(definition), []).append(model)
+            if model := versions.target(entry):
+                models.setdefault(versions.database_of(definition), []).append(model)
     return {
         _staging(
             context, alias, added=[each for each in chosen if each._meta.label in selection.added]
@@ -388,9 +375,20 @@ def _staging(context: Context, alias: str, added: Collection[registry.ModelType]
 
 def drop_stagings(run: Run, workspace: Path) -> None:
     """Remove every staging of a run, also those half made."""
+    for alias in _databases(run):
+        stage.Staging(str(run.pk), alias, workspace).drop()
+
+
+def drop_scratches(run: Run, workspace: Path) -> None:
+    """Remove every scratch database of a run, also those half made."""
+    for alias in _databases(run):
+        scratch_places.drop_all(alias, str(run.pk), workspace)
+
+
+def _databases(run: Run) -> Iterable[str]:
+    """The databases that a run loads into, as far as it has got."""
     for step in run.steps.using(conf.database()).filter(name="fetch_archive"):
-        for alias in step.output.get("databases", ()):
-            stage.Staging(str(run.pk), alias, workspace).drop()
+        yield from step.output.get("databases", ())
 
 
 def clear_trees(run: Run) -> None:
@@ -426,8 +424,9 @@ def _needs(context: Context) -> Iterable[Need]:
             )
 
 
-def _found_while_loading(context: Context) -> list[Finding]:
-    steps = context.run.steps.using(conf.database()).filter(name="load_application")
+def _found_before(context: Context) -> list[Finding]:
+    names = ("check_compatibility", "load_application")
+    steps = context.run.steps.using(conf.database()).filter(name__in=names)
     return [Finding.from_json(shape) for step in steps for shape in step.findings]
 
 
@@ -445,15 +444,33 @@ def _is_applied(run: Run) -> bool:
 def _apply_data(context: Context) -> None:
     stagings = _by_database(context)
     if stagings:
-        data_apply.apply(
-            stagings,
-            mode=context.options["mode"],
-            mark=lambda: _mark_applied(context),
-            tick=context.tick,
-        )
+        with _room_made_again(stagings):
+            data_apply.apply(
+                stagings,
+                mode=context.options["mode"],
+                mark=lambda: _mark_applied(context),
+                tick=context.tick,
+            )
     else:
         with transaction.atomic(using=conf.database()):
             _mark_applied(context)
+
+
+@contextmanager
+def _room_made_again(stagings: Iterable[Staging]) -> Iterator[None]:
+    """Drop what is staged as soon as a disk is full, so that the database has room to say so.
+
+    What a transaction that failed has added to the tables stays added until they are vacuumed.
+    """
+    try:
+        yield
+    except InsufficientSpace:
+        for staging in stagings:
+            try:
+                staging.drop()
+            except (DisketteError, DatabaseError, OSError):  # the run's end tries again
+                logger.exception("the staged rows in %s cannot be dropped", staging.database)
+        raise
 
 
 @contextmanager

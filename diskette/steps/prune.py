@@ -165,14 +165,21 @@ def _is_gone(path: Path, destination: Path) -> bool:
 
 
 def _with_history(archives: Iterable[ArchiveInfo]) -> Iterator[ArchiveInfo]:
-    """With what only runs know: which loads proved an archive, and what it was to hold."""
+    """With what only rows know: which loads proved an archive, what it was to hold, its damage."""
     archives = list(archives)
-    proofs = _proofs()
+    proofs, damages = _proofs(), _damages()
     dumps = Run.objects.using(conf.database()).filter(kind=Kind.DUMP)
     chosen = {str(run.pk): tuple(run.options.get("applications", ())) for run in dumps}
     for each in archives:
         asked = chosen.get(each.manifest.run, ()) if each.manifest else ()
-        yield replace(each, proven_at=proofs.get(str(each.path)), chosen=asked)
+        path = str(each.path)
+        yield replace(each, proven_at=proofs.get(path), damaged_at=damages.get(path), chosen=asked)
+
+
+def _damages() -> dict[str, datetime]:
+    """By path, when an archive was last found damaged, unless it was found right since."""
+    found = Archive.objects.using(conf.database()).exclude(damaged_at=None)
+    return {each.path: each.damaged_at for each in found if each.damaged_at}
 
 
 def _proofs() -> dict[str, datetime]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from diskette.storages.collecting import Measure, StoragePart, collect, measure
 from diskette.storages.configured import Storage, live_path, resolve
 from diskette.storages.guarding import check
+from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
 from diskette.storages.staging import stage
 from diskette.storages.swapping import discard, settle, swap
@@ -16,12 +17,14 @@ from diskette.storages.walking import Excludes, walk
 
 __all__ = [
     "Excludes",
+    "Loss",
     "Measure",
     "Storage",
     "StoragePart",
     "check",
     "collect",
     "discard",
+    "examine",
     "live_path",
     "measure",
     "resolve",

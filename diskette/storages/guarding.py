@@ -17,6 +17,7 @@ from diskette.core.exceptions import ForeignArchive, UnsafeMember
 from diskette.core.files import printable
 from diskette.core.frames import FrameReader, frames_of
 from diskette.core.manifest import StorageEntry
+from diskette.core.tar import Header
 from diskette.storages.index import DEEPEST, LONGEST_LINE, ROOT, Entry, Kind, leaves
 from diskette.storages.places import is_ours
 
@@ -57,6 +58,12 @@ def entries_of(entry: StorageEntry, lines: FrameReader) -> Iterator[Entry]:
     if count < entry.entries:
         why = f"it lists {count:,} entries of the {entry.entries:,} promised. Fetch it again."
         raise ForeignArchive(entry.index.name, why)
+
+
+def shape(header: Header) -> tuple[object, ...]:
+    """What index and tree must agree in."""
+    sparse = header.extents, header.real_size
+    return header.name, header.kind, header.size, header.link, *sparse
 
 
 class Guard:

@@ -40,8 +40,8 @@ from diskette.core.frames import FrameReader, frames_of
 from diskette.core.manifest import StorageEntry
 from diskette.core.relay import Aside
 from diskette.core.space import disk_errors_named
-from diskette.core.tar import Header, TarReader
-from diskette.storages.guarding import Guard, entries_of
+from diskette.core.tar import TarReader
+from diskette.storages.guarding import Guard, entries_of, shape
 from diskette.storages.index import ROOT, Entry, Kind
 from diskette.storages.places import Place
 
@@ -108,16 +108,11 @@ def _listed(entry: StorageEntry, reader: TarReader, lines: FrameReader) -> Itera
         listed = next(entries, None)
         if listed is None:
             raise _mismatch(entry, header.name, "is not in the index")
-        if _shape(header) != _shape(listed.header()):
+        if shape(header) != shape(listed.header()):
             raise _mismatch(entry, header.name, f"is {listed.path!r} in the index")
         yield listed
     if (left := next(entries, None)) is not None:
         raise _mismatch(entry, left.path, "is in the index but not in the tree")
-
-
-def _shape(header: Header) -> tuple[object, ...]:
-    sparse = header.extents, header.real_size
-    return header.name, header.kind, header.size, header.link, *sparse
 
 
 def _mismatch(entry: StorageEntry, name: str, what: str) -> ArchiveError:

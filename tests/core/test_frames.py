@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import threading
+from itertools import accumulate
 
 import pytest
 import zstandard
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from diskette.core.checksum import Tally
 from diskette.core.exceptions import ArchiveError, Stopped
-from diskette.core.frames import FrameReader, FrameWriter
+from diskette.core.frames import FrameReader, FrameWriter, MendingFrames
 from diskette.core.relay import Relay
 from tests import servers
 
@@ -131,3 +132,78 @@ def test_no_thread_is_left_when_the_caller_stops():
         raise Stopped
 
     assert threading.active_count() == before
+
+
+def mended(raw: bytes) -> bytes:
+    frames = MendingFrames(io.BytesIO(raw))
+    return b"".join(iter(lambda: frames.read(100_000), b""))
+
+
+def differing(one: bytes, other: bytes) -> range:
+    """Where two contents of the same length begin and cease to differ."""
+    assert len(one) == len(other)
+    places = [place for place in range(len(one)) if one[place] != other[place]]
+    return range(places[0], places[-1] + 1) if places else range(0)
+
+
+LONGEST_HEAD = 9
+"""What says how long the content is: beyond it, the rest is found again."""
+CHUNKS = [PLAIN * 5, DENSE, os.urandom(5000), PLAIN * 5, DENSE]
+
+
+@given(st.lists(st.one_of(st.binary(max_size=5000), st.sampled_from([DENSE, PLAIN])), max_size=6))
+def test_what_is_whole_needs_no_mending(chunks):
+    assert mended(written(*chunks)) == b"".join(chunks)
+
+
+@given(st.data())
+def test_a_flipped_byte_costs_one_frame_or_what_comes_after_its_beginning(data):
+    frames, content = [written(each) for each in CHUNKS], b"".join(CHUNKS)
+    raw = bytearray(b"".join(frames))
+    assert bytes(raw) == written(*CHUNKS)
+    place = data.draw(st.integers(0, len(raw) - 1))
+    raw[place] ^= data.draw(st.integers(1, 255))
+    ends = list(accumulate(map(len, frames)))
+    hit = next(number for number, end in enumerate(ends) if place < end)
+    before, after = b"".join(CHUNKS[:hit]), b"".join(CHUNKS[hit + 1 :])
+
+    found = mended(bytes(raw))
+
+    assert found.startswith(before)
+    is_head = place - (ends[hit] - len(frames[hit])) < LONGEST_HEAD
+    assert is_head or (len(found) == len(content) and found.endswith(after))
+
+
+@pytest.mark.parametrize("place", [6, 7, 8, 131_081])
+def test_a_stored_frame_whose_blocks_are_destroyed_is_passed_over(place):
+    raw = bytearray(written(DENSE, PLAIN, DENSE))
+    raw[place] ^= 0xFF
+
+    found = mended(bytes(raw))
+
+    assert len(found) == len(DENSE + PLAIN + DENSE)
+    assert found.endswith(PLAIN + DENSE)
+
+
+def test_zeros_in_place_of_a_part_cost_what_they_hide():
+    first, second, third = (written(each) for each in (PLAIN, DENSE, PLAIN))
+    raw = first + bytes(len(second)) + third
+
+    assert mended(raw) == PLAIN
+
+    first, second, third = second, first, second
+    hole = len(first) // 2
+    raw = first[:hole] + bytes(4096) + first[hole + 4096 :] + second + third
+    found = mended(raw)
+    assert found.endswith(PLAIN + DENSE)
+    assert len(differing(found, DENSE + PLAIN + DENSE)) <= 4096
+
+
+@pytest.mark.parametrize("raw", [b"", b"garbage" * 1000, bytes(100_000), b"\x28\xb5\x2f\xfd" * 9])
+def test_what_has_no_frame_has_no_content(raw):
+    assert mended(raw) == b""
+
+
+def test_a_frame_that_claims_to_hold_a_terabyte_is_not_believed():
+    bomb = zstandard.ZstdCompressor().compress(bytes(50 << 20))
+    assert mended(bomb + written(PLAIN)) == b""

@@ -189,7 +189,7 @@ def damaged(**changes: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("raw", "cause"),
     [
-        (b"x" * 512, "a number that is none"),
+        (b"x" * 512, "a wrong checksum"),
         (b"\xff" * 512, "a wrong checksum"),
         (damaged(magic=b"\0" * 8), "a header of an unknown format"),
         (damaged(name=b"\0" * 100), "a member without a name"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -34,7 +35,10 @@ def filled(context):
     disk, left = sys.argv[1], int(sys.argv[2])
     with open(f"{disk}/filler", "wb") as filler:
         filler.write(bytes(shutil.disk_usage(disk).free - left))
-    return apply(context)
+    try:
+        return apply(context)
+    finally:
+        print("left when the apply was over:", shutil.disk_usage(disk).free)
 FUNCTIONS["load", "apply"] = filled
 execute_from_command_line(["manage.py", *sys.argv[3:]])
 """
@@ -124,6 +128,9 @@ def test_a_disk_that_fills_up_while_postgresql_applies(tmp_path, private_postgre
     before = harmed(site)
     done = load_beside_another_program(before, small_disk)
     assert "the disk of the database default filled up (could not extend file" in done.stderr
+    left = re.search(r"left when the apply was over: (\d+)", done.stdout)
+    assert left is not None
+    assert int(left[1]) > LEFT_BYTES  # enough to store that the run failed
     with psycopg.connect(url) as connection:
         assert_as_before(before, done, lambda sql: connection.execute(sql).fetchall())
         staged = "SELECT * FROM pg_namespace WHERE nspname LIKE 'diskette%'"
