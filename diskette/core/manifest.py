@@ -55,6 +55,8 @@ class ModelEntry:
     """The primary key's field name, or "" where rows are written without their key."""
     natural_foreign: bool = False
     """Whether foreign keys stand as natural keys, so that the digest is taken of those."""
+    by_value: tuple[str, ...] = ()
+    """Those that stand as they are in the table, where the others are natural keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +262,8 @@ def _model(shape: Mapping[str, JSON]) -> ModelEntry:
     member = _member(shape["member"])
     if not DATA_MEMBER.fullmatch(member.name):
         raise ValueError(f"no member of an archive is named {member.name!r}")
-    entry = _checked(ModelEntry, {**shape, "member": member, "fields": _words(shape["fields"])})
+    words = {"fields": _words(shape["fields"]), "by_value": _words(shape.get("by_value", []))}
+    entry = _checked(ModelEntry, {**shape, "member": member, **words})
     if not SHA256.fullmatch(entry.digest):
         raise ValueError(f"{entry.model} has no digest")
     return entry

@@ -4,7 +4,7 @@ Only what Diskette writes is read: the ustar and GNU formats of regular files, d
 links, sparse files, long names and large numbers (tar(5); GNU tar manual, "Basic Tar Format").
 Python's tarfile is not used for reading: what it tolerates and how it fails differs between
 versions, and a member may mean one thing to it and another to `tar`. Pax headers are such
-members; they are never interpreted here, but named, for the caller to refuse.
+members; they are only interpreted for a caller who asks for them, and else named, to be refused.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from struct import Struct
 from typing import Final
 from zlib import adler32
 
+from diskette.core import pax
 from diskette.core.checksum import Source
 from diskette.core.exceptions import CutOff, ForeignArchive
 
@@ -58,6 +59,7 @@ class Kind(StrEnum):
     LINK = "2"
     DIRECTORY = "5"
     SPARSE = "S"
+    PAX = "x"
 
 
 KIND_NAMES = {
@@ -68,7 +70,7 @@ KIND_NAMES = {
     "4": "a device",
     "6": "a FIFO",
     Kind.SPARSE: "a sparse file",
-    "x": "a pax header",
+    Kind.PAX: "a pax header",
     "g": "a pax header",
 }
 
@@ -83,6 +85,8 @@ class Header:
     mode: int = 0o600
     mtime: int = 0
     """Whole seconds since 1970."""
+    nanoseconds: int = 0
+    """Beyond them; only pax headers tell."""
     uid: int = 0
     gid: int = 0
     user: str = ""
@@ -146,13 +150,15 @@ class Header:
 class TarReader:
     """Members in order. `archive` names the file in errors.
 
-    `sparse`: maps of sparse files are read too. Else these, as all that is unknown, are named
-    for the caller to refuse.
+    `sparse`: maps of sparse files are read too; `described`: pax headers of members are. Else
+    these, as all that is unknown, are named for the caller to refuse.
     """
 
-    def __init__(self, source: Source, archive: str, *, sparse: bool = False) -> None:
+    def __init__(
+        self, source: Source, archive: str, *, sparse: bool = False, described: bool = False
+    ) -> None:
         self._source = source
-        self._sparse = sparse
+        self._sparse, self._knows_pax = sparse, described
         self._archive = archive
         self.offset = 0
         """Bytes read so far."""
@@ -186,18 +192,46 @@ class TarReader:
             self.read(1 << 20)
         self._pass_padding()
         long: dict[str, str] = {}
+        records: pax.Records = {}
         while header := self._header():
-            self._left, self._padding = header.size, -header.size % BLOCK_BYTES
-            if header.kind not in (_LONG_NAME, _LONG_LINK):
-                if not long:
-                    return header
-                name, link = long.get(_LONG_NAME, header.name), long.get(_LONG_LINK, header.link)
-                return replace(header, name=name, link=link)
-            long[header.kind] = self._long_text(header, long)
-        if long:
+            self._expect(header)
+            if header.kind in (_LONG_NAME, _LONG_LINK):
+                long[header.kind] = self._long_text(header, long)
+            elif header.kind == Kind.PAX and self._knows_pax and not records:
+                records = self._records(header)
+            elif not long and not records:
+                return header
+            else:
+                return self._described(header, long, records)
+        if long or records:
             raise self._damaged("a long name without its member")
         self._require_end()
         return None
+
+    def _expect(self, header: Header) -> None:
+        self._left, self._padding = header.size, -header.size % BLOCK_BYTES
+
+    def _described(self, header: Header, long: dict[str, str], records: pax.Records) -> Header:
+        """The header as those before it complete it."""
+        name, link = long.get(_LONG_NAME, header.name), long.get(_LONG_LINK, header.link)
+        header = replace(header, name=name, link=link)
+        if records:
+            try:
+                header = _sound(replace(header, **pax.described(records)))
+            except ValueError as error:
+                raise self._damaged(str(error)) from error
+            self._expect(header)
+        return header
+
+    def _records(self, header: Header) -> pax.Records:
+        if not 0 < header.size <= pax.LONGEST:
+            raise self._damaged("an extended header of an impossible length")
+        try:
+            records = pax.parse(self.read(header.size))
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        self._pass_padding()
+        return records
 
     def _header(self) -> Header | None:
         block = self._exactly(BLOCK_BYTES)
@@ -286,7 +320,12 @@ def _parse(block: bytes) -> Header:
         group=_text(block[297:329]),
         link=_text(block[157:257]),
     )
-    if not name or not 0 <= header.size <= _LARGEST:
+    return _sound(header)
+
+
+def _sound(header: Header) -> Header:
+    """Itself. Raises ValueError for what no member is like."""
+    if not header.name or not 0 <= header.size <= _LARGEST:
         raise ValueError("a member without a name or of an impossible size")
     if header.size and header.kind in "123456":
         raise ValueError(f"{header.kind_name} that has a content")

@@ -20,7 +20,7 @@ re-spelled so that what engines are free to choose does not matter.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -77,9 +77,15 @@ class ModelCodec:
     """
 
     def __init__(
-        self, model: type[Model], *, using: str, natural_foreign: bool, natural_primary: bool
+        self,
+        model: type[Model],
+        *,
+        using: str,
+        natural_foreign: bool,
+        natural_primary: bool,
+        by_value: Collection[str] = (),
     ) -> None:
-        self.model, self.using = model, using
+        self.model, self.using, self.by_value = model, using, by_value
         self.natural_foreign, self.natural_primary = natural_foreign, natural_primary
         self.columns = tuple(
             Column(field=field, kind=kind_of(field)) for field in tables.stored_fields(model)
@@ -99,6 +105,7 @@ class ModelCodec:
             using=self.using,
             natural_foreign=self.natural_foreign,
             natural_primary=self.natural_primary,
+            by_value=self.by_value,
         )
 
     def encode(self, row: Row) -> bytes:
@@ -189,8 +196,17 @@ def codec(
     using: str,
     natural_foreign: bool = False,
     natural_primary: bool = False,
+    by_value: Collection[str] = (),
 ) -> ModelCodec:
-    """How a model's rows become lines in a database, and lines rows again."""
+    """How a model's rows become lines in a database, and lines rows again.
+
+    `natural_foreign`: references stand in lines by natural key, but for those of `by_value`;
+    `natural_primary`: rows stand there without their primary key.
+    """
     return ModelCodec(
-        model, using=using, natural_foreign=natural_foreign, natural_primary=natural_primary
+        model,
+        using=using,
+        natural_foreign=natural_foreign,
+        natural_primary=natural_primary,
+        by_value=by_value,
     )

@@ -63,6 +63,7 @@ def contrast(
         using=using,
         natural_foreign=entry.natural_foreign,
         natural_primary=not entry.primary_key,
+        by_value=entry.by_value,
     )
     return _contrast(lambda: _archived(reader, member), lambda: _live(reader, tick))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,10 @@ def dump_model(
     `default_manager`: only the rows that the model's default manager shows.
     """
     chosen = codec(
-        model, using=using, natural_foreign=natural_foreign, natural_primary=natural_primary
+        model,
+        using=using,
+        natural_foreign=natural_foreign,
+        natural_primary=natural_primary and hasattr(model, "natural_key"),
     )
     writer = chosen.writer
     with _told(model, using), _file(target) as stream, Relay(OneFrame(stream)) as member:
@@ -110,12 +113,21 @@ def digest_model(
     using: str,
     natural_foreign: bool = False,
     natural_primary: bool = False,
+    by_value: Collection[str] = (),
     default_manager: bool = False,
     tick: Tick,
 ) -> tuple[int, str]:
-    """Rows and row digest of a live table, as a dump of it would say."""
+    """Rows and row digest of a live table, as a dump of it would say.
+
+    `natural_primary`: of rows without their keys. `by_value`: references that stand as they are
+    with `natural_foreign`, too.
+    """
     chosen = codec(
-        model, using=using, natural_foreign=natural_foreign, natural_primary=natural_primary
+        model,
+        using=using,
+        natural_foreign=natural_foreign,
+        natural_primary=natural_primary,
+        by_value=by_value,
     )
     with _told(model, using):
         total = _write(chosen.writer, None, default_manager=default_manager, tick=tick)

@@ -214,7 +214,12 @@ def _dependencies(model: type[Model]) -> list[str]:
 
 
 def _natural_key(row: Model) -> str | None:
-    """None where the project's method cannot say; the references to the row are told instead."""
+    """A pair of a many-to-many relation is known by what it joins.
+
+    None where the project's method cannot say; the references to the row are told instead.
+    """
+    if row._meta.auto_created:
+        return spelled([getattr(row, each.attname) for each in tables.references(type(row))])
     try:
         return spelled(row.natural_key())  # type: ignore[attr-defined]
     except Exception:

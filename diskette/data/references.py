@@ -6,7 +6,7 @@ however many rows the referenced table has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -77,15 +77,21 @@ class NaturalReference:
 
 
 def natural_references(
-    columns: Iterable[Column], using: str, *, everywhere: bool
+    columns: Iterable[Column], using: str, *, everywhere: bool, by_value: Collection[str] = ()
 ) -> dict[str, NaturalReference]:
-    """By column name: the foreign keys that stand in lines by natural key."""
+    """By column name: the foreign keys that stand in lines by natural key.
+
+    `everywhere`: all that can but those of `by_value`.
+    """
     return {
         column.name: NaturalReference(column, using)
         for column in columns
         if isinstance(column.field, ForeignKey)
         and _is_natural(column.field)
-        and (everywhere or column.field.remote_field.model._meta.label in ALWAYS)
+        and (
+            (everywhere and column.name not in by_value)
+            or column.field.remote_field.model._meta.label in ALWAYS
+        )
     }
 
 

@@ -27,6 +27,7 @@ def verify(entry: ModelEntry, member: Path, *, using: str, tick: Tick) -> list[F
         using=using,
         natural_foreign=entry.natural_foreign,
         natural_primary=not entry.primary_key,
+        by_value=entry.by_value,
         tick=tick,
     )
     found = findings.differences(entry, rows, digest, where=f"the database {using}")

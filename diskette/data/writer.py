@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -55,12 +55,15 @@ class LineWriter:
         using: str,
         natural_foreign: bool,
         natural_primary: bool,
+        by_value: Collection[str] = (),
     ) -> None:
         self.model, self.columns, self.using = model, columns, using
-        self.has_key = not (natural_primary and hasattr(model, "natural_key"))
+        self.has_key = not natural_primary
         self.reading = reading_of(using)(model, columns, using)
         self.unreadable: dict[str, Unreadable] = {}
-        self._references = natural_references(self.fields, using, everywhere=natural_foreign)
+        self._references = natural_references(
+            self.fields, using, everywhere=natural_foreign, by_value=by_value
+        )
 
     @cached_property
     def fields(self) -> tuple[Column, ...]:

@@ -13,7 +13,7 @@ from diskette import storages
 from diskette.core import catalog
 from diskette.core.archive import ArchiveReader, Survey
 from diskette.core.catalog import ArchiveInfo
-from diskette.core.checksum import Tick
+from diskette.core.checksum import Tick, uncounted
 from diskette.core.exceptions import ArchiveError, ArchiveNotFound, StorageError
 from diskette.core.manifest import ModelEntry, StorageEntry
 from diskette.core.report import JSON, Finding, Severity, worst
@@ -81,7 +81,7 @@ def work(info: ArchiveInfo) -> int:
     return info.size + rows + sum(each.raw_bytes for each in manifest.storages)
 
 
-def examine(path: Path, tick: Tick) -> Verdict:
+def examine(path: Path, tick: Tick = uncounted) -> Verdict:
     """Read every byte of an archive and check every digest in it; damage hides nothing else.
 
     Raises ArchiveNotFound, or Stopped by `tick`.

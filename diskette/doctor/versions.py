@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from diskette import registry
-from diskette.core.manifest import Manifest, ModelEntry
-from diskette.core.report import Finding, Severity
+import django
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from diskette import conf, registry
+from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry
+from diskette.core.report import JSON, Finding, Severity
 from diskette.data import tables
 from diskette.data.findings import listed, rows
 from diskette.registry import ModelType
@@ -40,7 +44,7 @@ class Meeting:
     @property
     def unknown(self) -> list[str]:
         """Models and fields of the archive that are not here."""
-        found = [entry.model for entry, model in self.pairs if model is None]
+        found = [entry.model for entry, model in self.pairs if model is None and entry.rows]
         for entry, model in self.pairs:
             if model is not None and entry.rows:
                 here = {field.name for field in tables.stored_fields(model)}
@@ -61,55 +65,150 @@ class Meeting:
         ]
 
 
-def of_versions(meeting: Meeting) -> list[Finding]:
-    """What differs, and the verdict first. An error among them: nothing can be staged."""
-    differences = [
-        *_unknown_models(meeting),
-        *_unapplied(meeting),
-        *_migrated(meeting),
-    ]
-    return [*_verdict(meeting, differences), *differences]
-
-
-def _verdict(meeting: Meeting, differences: Sequence[Finding]) -> Iterator[Finding]:
-    unknown, wanting = meeting.unknown, meeting.wanting
-    behind = [f.model for f in differences if f.code == "migration-mismatch" and f.keys]
-    if not (differences or unknown or wanting):
-        return
-    if behind:
-        named = listed(behind)
-        word, severity = f"migrate first: this database lacks migrations of {named}", "warning"
-        hint = "Run `manage.py migrate`, then load again."
-    elif wanting:
-        word, severity = f"impossible, because the archive has no {listed(wanting)}", "warning"
-        hint = (
-            "Load into the release of the project that the archive was made with, and upgrade "
-            "then: its migrations say what the new fields are to hold."
-        )
-    elif unknown:
-        word, severity = f"loadable without {listed(unknown)}", "warning"
-        hint = "" if meeting.ignored else "Load with --ignorenonexistent to leave them out."
-    else:
-        word, severity = "loadable: every field that it has is here", "info"
-        hint = "Fields that were added since get their defaults."
-    yield Finding(
-        code="version",
-        severity=Severity(severity),
-        message=f"The archive is of another version of the project. It is {word}.",
-        hint=hint,
+def meeting(
+    manifest: Manifest, definitions: Sequence[DefinitionEntry], *, ignored: bool = False
+) -> Meeting:
+    """What of the archive is to be loaded, and the project."""
+    return Meeting(
+        manifest=manifest,
+        pairs=[(entry, target(entry)) for each in definitions for entry in each.models],
+        databases=sorted({database_of(each) for each in definitions}),
+        ignored=ignored,
     )
+
+
+def target(entry: ModelEntry) -> ModelType | None:
+    """The model that an archive's rows go to, if they may go anywhere.
+
+    An archive is input, not truth: it never fills bookkeeping, permissions, or a table that a
+    dump would not have read.
+    """
+    model = registry.find_model(entry.model)
+    return model if model is not None and registry.is_dumpable(model) else None
+
+
+def database_of(definition: DefinitionEntry) -> str:
+    """Where a definition's rows go: the database of the same alias, if this project has it."""
+    aliases = conf.database_aliases()
+    return definition.database if definition.database in aliases else DEFAULT_DB_ALIAS
+
+
+class Word(StrEnum):
+    """What becomes of an archive here, in a word for machines."""
+
+    LOADABLE = "loadable"
+    IGNORING = "loadable-ignoring"
+    MIGRATE = "migrate-first"
+    IMPOSSIBLE = "impossible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    word: Word
+    message: str
+    """Completes "The archive is"."""
+    hint: str = ""
+    differences: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The verdict first, then what it rests on; nothing where the versions are the same."""
+        if not self.differences and self.word is Word.LOADABLE and not self.hint:
+            return []
+        finding = Finding(
+            code="version",
+            severity=Severity.INFO if self.word is Word.LOADABLE else Severity.WARNING,
+            message=f"The archive is of another version of the project: {self.message}.",
+            hint=self.hint,
+        )
+        return [finding, *self.differences]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more can be asked: tables here are not what the models say."""
+        return self.word is Word.MIGRATE
+
+    def to_json(self) -> dict[str, JSON]:
+        return {
+            "verdict": self.word.value,
+            "message": self.message,
+            "hint": self.hint,
+            "findings": [finding.to_json() for finding in self.differences],
+        }
+
+
+def judge(meeting: Meeting) -> Verdict:
+    """Asks the databases which migrations were applied; reads nothing of the archive's rows."""
+    unapplied = list(_unapplied(meeting))
+    found = (*_unknown_models(meeting), *unapplied, *_migrated(meeting))
+    if unapplied:
+        return Verdict(
+            word=Word.MIGRATE,
+            message=f"migrate to {listed(_latest(unapplied))} first, which this database lacks",
+            hint="Run `manage.py migrate`, then load again.",
+            differences=found,
+        )
+    if wanting := meeting.wanting:
+        return Verdict(
+            word=Word.IMPOSSIBLE,
+            message=f"impossible, because the archive has no {listed(wanting)}",
+            hint="Load into the release of the project that the archive was made with, and upgrade "
+            "then: its migrations say what the new fields are to hold.",
+            differences=found,
+        )
+    if unknown := meeting.unknown:
+        return Verdict(
+            word=Word.IGNORING,
+            message=f"loadable ignoring these {_kinds(unknown)}: {listed(unknown)}",
+            hint="" if meeting.ignored else "Load with --ignorenonexistent to leave them out.",
+            differences=found,
+        )
+    return Verdict(
+        word=Word.LOADABLE,
+        message="loadable, for every field that it has is here",
+        hint="Fields that were added since get their defaults." if found else "",
+        differences=found,
+    )
+
+
+def surroundings(manifest: Manifest) -> list[str]:
+    """Sentences on what is another one here, besides the project: it hinders nothing by itself."""
+    there, here = manifest.versions, django.get_version()
+    found = []
+    if there.django.split(".")[:2] != here.split(".")[:2]:
+        found.append(f"It was made with Django {there.django}; here is {here}.")
+    for definition in {each.database: each for each in manifest.definitions}.values():
+        engine, alias = there.engines.get(definition.database, ""), database_of(definition)
+        if engine and engine.split()[0] != connections[alias].vendor:
+            name = connections[alias].display_name
+            found.append(
+                f"The rows of {definition.database} were {engine}'s; here they go to {name}, "
+                "whose limits are checked before anything is written."
+            )
+    return found
+
+
+def _latest(unapplied: Iterable[Finding]) -> list[str]:
+    return [f"{each.model}.{each.keys[-1]}" for each in unapplied]
+
+
+def _kinds(unknown: Iterable[str]) -> str:
+    """Labels of models have one point, of fields two."""
+    points = {name.count(".") for name in unknown}
+    return " and ".join(word for word, count in (("models", 1), ("fields", 2)) if count in points)
 
 
 def _unknown_models(meeting: Meeting) -> Iterator[Finding]:
     for entry, model in meeting.pairs:
         if model is None:
+            is_ignored = meeting.ignored or not entry.rows
             yield Finding(
                 code="unknown-model",
-                severity=Severity.WARNING if meeting.ignored else Severity.ERROR,
+                severity=Severity.WARNING if is_ignored else Severity.ERROR,
                 message=f"{entry.model}: the archive has {rows(entry.rows)} of it, but this "
-                "project has no such model" + ("; they are left out." if meeting.ignored else "."),
+                "project has no such model" + ("; they are left out." if is_ignored else "."),
                 hint="To keep them, install the application that has it."
-                + ("" if meeting.ignored else " Or leave them out: --ignorenonexistent."),
+                + ("" if is_ignored else " Or leave them out: --ignorenonexistent."),
                 model=entry.model,
                 count=entry.rows,
             )
@@ -133,6 +232,8 @@ def _unapplied(meeting: Meeting) -> Iterator[Finding]:
 
 def _migrated(meeting: Meeting) -> Iterator[Finding]:
     """Applications whose migrations differ: a warning, for the fields decide what can be loaded."""
+    if not meeting.manifest.migrations:
+        return  # an archive of the original, which does not say
     here: dict[str, tuple[str, ...]] = {}
     known: dict[str, tuple[str, ...]] = {}
     for alias in meeting.databases:

@@ -7,16 +7,17 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from diskette import conf, fetch, registry, storages
 from diskette.core import plan
 from diskette.core.archive import ArchiveReader
-from diskette.core.checksum import digest_of
+from diskette.core.checksum import BLAKE2B_DIGITS, blake2b_of, digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
     DisketteError,
@@ -37,12 +38,14 @@ from diskette.steps.context import Context
 from diskette.steps.selection import select
 
 if TYPE_CHECKING:
+    from diskette import original
     from diskette.data import apply as data_apply
     from diskette.data import integrity, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import versions
 else:
+    original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
     scratch_places = Lazy("diskette.data.engines.scratch_places")
@@ -61,29 +64,29 @@ STAGED_SHARE = 2.0
 
 def fetch_archive(context: Context) -> StepReport:
     """Find or download the archive, read its manifest, and plan the rest."""
-    path, digest = _fetched(context)
-    named, path = path, _held(path, context)
-    promised = context.options["checksum"]
-    if promised:
-        digest = digest or digest_of(path, context.tick).hex
-        if digest != promised.lower():
-            raise ChecksumMismatch(path.name, "the archive as a whole", promised, digest)
+    fetched, digest = _fetched(context)
+    _require_checksum(fetched, digest, context)
+    path, found = _converted(_held(fetched, context), context)
     with ArchiveReader(path) as reader:
         manifest = reader.manifest
     definitions = _definitions(manifest, context.options)
     trees = manifest.storages if context.options["storages"] else ()
     if not definitions and not trees:
         raise UsageError(
-            f"{path.name} holds nothing of that: diskette_inspect lists what it holds."
+            f"{fetched.name} holds nothing of that: diskette_inspect lists what it holds."
         )
     if not context.options["check"]:
-        _refuse_inside(path, [target.live_path(context, each.name) for each in trees])
+        _refuse_inside(fetched, [target.live_path(context, each.name) for each in trees])
     word = context.options["archive"]
-    shown = fetch.without_secrets(word) if fetch.is_url(word) else str(named)
+    shown = fetch.without_secrets(word) if fetch.is_url(word) else str(fetched)
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(archive=shown)
     return StepReport(
-        stats={"bytes": path.stat().st_size, "rows": manifest.rows, "files": manifest.files},
-        output={"path": str(path), "databases": sorted({_database(each) for each in definitions})},
+        stats={"bytes": fetched.stat().st_size, "rows": manifest.rows, "files": manifest.files},
+        findings=found,
+        output={
+            "path": str(path),
+            "databases": sorted({versions.database_of(each) for each in definitions}),
+        },
         then=_rest(context, [each.name for each in definitions], [each.name for each in trees]),
     )
 
@@ -142,22 +145,23 @@ def extract_archive(context: Context) -> StepReport:
 
 
 def check_compatibility(context: Context) -> StepReport:
-    """Compare the archive's models, fields and migrations with this project's, and make room."""
+    """Compare the archive's models, fields and migrations with this project's, and make room.
+
+    What is wrong is refused by check_integrity, with all that is wrong besides; here only where
+    the tables themselves are not what the models say, so that nothing more can be asked.
+    """
     manifest = _manifest(context)
     entries = _models(manifest, context.options)
     if not entries:
         return StepReport(stats={"models": 0})
-    findings = versions.of_versions(
-        versions.Meeting(
-            manifest=manifest,
-            pairs=[(entry, _target(entry)) for entry in entries],
-            databases=[
-                target.alias(context, each) for each in context.output("fetch_archive")["databases"]
-            ],
-            ignored=context.options["ignore_nonexistent"],
-        )
-    )
-    _refuse(findings)
+    definitions = _definitions(manifest, context.options)
+    ignored = context.options["ignore_nonexistent"]
+    meeting = versions.meeting(manifest, definitions, ignored=ignored)
+    beside = [target.alias(context, each) for each in meeting.databases]
+    verdict = versions.judge(replace(meeting, databases=beside))
+    findings = verdict.findings
+    if verdict.is_final:
+        _refuse(findings)
     for staging, models in _by_database(context).items():
         staging.drop()
         staging.create(models)
@@ -172,11 +176,11 @@ def load_application(context: Context) -> StepReport:
         if each.name == context.subject
     ]
     context.expect(sum(entry.rows for entry in definition.models), "rows")
-    staging = _staging(context, target.alias(context, _database(definition)))
+    staging = _staging(context, target.alias(context, versions.database_of(definition)))
     rows = 0
     findings: list[Finding] = []
     for entry in definition.models:
-        model = _target(entry)
+        model = versions.target(entry)
         if model is None:
             continue  # check_compatibility has said so, and the user chose to go on
         loaded = staging.load(
@@ -203,7 +207,7 @@ def check_integrity(context: Context) -> StepReport:
             drop_stale=bool(context.options.get("drop_stale")),
         )
         context.tick(0)
-    _refuse([*_found_while_loading(context), *found])
+    _refuse([*_found_before(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
     return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
 
@@ -274,12 +278,12 @@ def verify_load(context: Context) -> StepReport:
     dropped = context.output("check_integrity").get("dropped", ()) if whole else ()
     of_other_fields: list[str] = []
     for definition, entry in whole:
-        model = _target(entry)
+        model = versions.target(entry)
         if model is not None and not tables.has_fields(model, entry.fields):
             of_other_fields.append(entry.model)
         elif entry.model not in dropped and model is not None:
             member = _extracted(context) / entry.member.name
-            using = target.alias(context, _database(definition))
+            using = target.alias(context, versions.database_of(definition))
             found += verify.verify(entry, member, using=using, tick=context.tick)
     _refuse(found)
     stats: dict[str, int | str] = {"models": len(whole) - len(of_other_fields) - len(dropped)}
@@ -345,6 +349,33 @@ def _held(found: Path, context: Context) -> Path:
     return held
 
 
+def _require_checksum(path: Path, digest: str, context: Context) -> None:
+    """`digest`: the SHA-256, where it is known already."""
+    promised = context.options["checksum"]
+    if not promised:
+        return
+    if len(promised) == BLAKE2B_DIGITS:
+        digest = blake2b_of(path, context.tick)
+    found = digest or digest_of(path, context.tick).hex
+    if found != promised.lower():
+        raise ChecksumMismatch(path.name, "the archive as a whole", promised, found)
+
+
+def _converted(path: Path, context: Context) -> tuple[Path, Sequence[Finding]]:
+    """An archive that can be read: of one of the original Diskette's, a copy made in our form."""
+    if not original.is_gzip(path):
+        return path, ()
+    context.expect(2 * path.stat().st_size, "bytes")
+    converted = original.convert(
+        path,
+        context.workspace.path / f"original.{context.step.token}",
+        data=context.options["data"],
+        storages=context.options["storages"],
+        tick=context.tick,
+    )
+    return converted.path, converted.findings
+
+
 def _refuse_inside(archive: Path, replaced: Sequence[Path]) -> None:
     """An archive must outlive the load of it."""
     for live in replaced:
@@ -396,30 +427,14 @@ def _live_trees(context: Context) -> Iterable[tuple[StorageEntry, Path]]:
         yield entry, target.live_path(context, entry.name)
 
 
-def _target(entry: ModelEntry) -> registry.ModelType | None:
-    """The model that an archive's rows go to, if they may go anywhere.
-
-    An archive is input, not truth: it never fills bookkeeping, permissions, or a table that a
-    dump would not have read.
-    """
-    model = registry.find_model(entry.model)
-    return model if model is not None and registry.is_dumpable(model) else None
-
-
-def _database(definition: DefinitionEntry) -> str:
-    """Where a definition's rows go: the database of the same alias, if this project has it."""
-    aliases = conf.database_aliases()
-    return definition.database if definition.database in aliases else DEFAULT_DB_ALIAS
-
-
 def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
     """A staging for each database, with the models whose rows it takes, in load order."""
     selection = select(_manifest(context), context.options)
     models: dict[str, list[registry.ModelType]] = {}
     for definition in selection.definitions:
         for entry in definition.models:
-            if model := _target(entry):
-                alias = target.alias(context, _database(definition))
+            if model := versions.target(entry):
+                alias = target.alias(context, versions.database_of(definition))
                 models.setdefault(alias, []).append(model)
     return {
         _staging(
@@ -490,8 +505,9 @@ def _row_directories(databases: Sequence[str], context: Context) -> Sequence[Pat
     return [context.workspace.path] * len(found) if target.is_scratch(context) else found
 
 
-def _found_while_loading(context: Context) -> list[Finding]:
-    steps = context.run.steps.using(conf.database()).filter(name="load_application")
+def _found_before(context: Context) -> list[Finding]:
+    names = ("check_compatibility", "load_application")
+    steps = context.run.steps.using(conf.database()).filter(name__in=names)
     return [Finding.from_json(shape) for step in steps for shape in step.findings]
 
 

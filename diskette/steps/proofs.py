@@ -22,6 +22,8 @@ def record(path: Path) -> None:
     one.
     """
     info, now = catalog.read(path), timezone.now()
+    if info.manifest is None:
+        return  # one of the original Diskette's, of which nothing is kept
     rows = Archive.objects.using(conf.database())
     proof = {"proven_at": now, "verified_at": now, "damaged_at": None, "removed_at": None}
     known = rows.filter(path=str(path)).update(**proof, bytes=info.size)

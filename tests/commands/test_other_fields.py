@@ -12,9 +12,10 @@ import orjson
 import pytest
 import zstandard
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db.migrations.recorder import MigrationRecorder
+from django_celery_results.models import TaskResult
 
 from diskette.core.archive import ArchiveReader, write_archive
 from diskette.core.checksum import digest_of
@@ -129,14 +130,14 @@ def test_an_archive_of_the_same_version_needs_no_verdict(project, archive):
 
 def test_the_verdict_is_loadable_where_every_field_is_here(project, archive, tmp_path):
     older = at(archive, tmp_path / "members", "0001_initial")
-    assert verdict(older)["message"].endswith("It is loadable: every field that it has is here.")
+    assert verdict(older)["message"].endswith("loadable, for every field that it has is here.")
     assert run("diskette_load", str(older), "--no-input").code == 0
 
 
 def test_the_verdict_is_what_has_to_be_left_out_and_how(project, archive, tmp_path):
     newer = made_again(archive, tmp_path / "members", with_colour)
     told = verdict(newer)
-    assert told["message"].endswith("It is loadable without auth.User.colour.")
+    assert told["message"].endswith("loadable ignoring these fields: auth.User.colour.")
     assert told["hint"] == "Load with --ignorenonexistent to leave them out."
     assert run("diskette_load", str(newer), "--no-input", "--ignorenonexistent").code == 0
 
@@ -147,9 +148,7 @@ def test_the_verdict_is_impossible_where_a_field_here_has_nothing_to_hold(projec
     archive = Path(run("diskette_dump", "--no-storages").last_line)
     older = made_again(archive, project.base / "members", without_staff, of="admin.LogEntry")
     told = verdict(older)
-    assert told["message"].endswith(
-        "It is impossible, because the archive has no admin.LogEntry.user."
-    )
+    assert told["message"].endswith("impossible, because the archive has no admin.LogEntry.user.")
     assert "release of the project that the archive was made with" in told["hint"]
     assert run("diskette_load", str(older), "--no-input").code == 4
 
@@ -160,7 +159,8 @@ def test_the_verdict_is_migrate_first_and_then_it_loads(project, settings):
     recorded = MigrationRecorder.Migration.objects.filter(app="admin", name__startswith="0003")
     recorded.delete()
     try:
-        assert "migrate first" in verdict(archive)["message"]
+        first = "migrate to admin.0003_logentry_add_action_flag_choices first"
+        assert first in verdict(archive)["message"]
         done = run("diskette_load", str(archive), "--no-input")
         assert done.code == 4
         assert "cure: Run `manage.py migrate admin --database default`" in done.err
@@ -173,3 +173,88 @@ def test_an_archive_of_a_later_release_names_the_release_to_install(project, arc
     newer = at(archive, tmp_path / "members", "0099_later")
     done = run("diskette_load", str(newer), "--check")
     assert "Install the release of the project that has auth.0099_later" in done.err
+
+
+# The same verdict before a load is thought of
+
+
+def test_an_archive_is_inspected_with_its_verdict(project, archive, tmp_path):
+    newer = made_again(archive, tmp_path / "members", with_colour)
+    done = run("diskette_inspect", str(newer))
+    assert done.code == 0
+    assert "In this project it is loadable ignoring these fields: auth.User.colour." in done.out
+    told = json.loads(run("diskette_inspect", str(newer), "--format", "json").out)["here"]
+    assert told["verdict"] == "loadable-ignoring"
+    assert told["hint"] == "Load with --ignorenonexistent to leave them out."
+    plain = run("diskette_inspect", str(archive)).out
+    assert "In this project it is loadable, for every field that it has is here." in plain
+
+
+def test_other_surroundings_are_said_and_hinder_nothing(project, archive, tmp_path):
+    with ArchiveReader(archive) as reader:
+        manifest = reader.manifest
+        members = reader.extract([each.name for each in manifest.members], tmp_path / "members")
+    engines = {"default": "postgresql 15.1"}
+    versions = replace(manifest.versions, django="4.2.1", engines=engines)
+    write_archive(tmp_path / "old.tar", replace(manifest, versions=versions), members)
+    done = run("diskette_inspect", str(tmp_path / "old.tar"))
+    assert "It was made with Django 4.2.1; here is" in done.out
+    assert "were postgresql 15.1's; here they go to SQLite" in done.out
+    assert "In this project it is loadable" in done.out
+
+
+# Nothing hides what comes after it
+
+
+def named_otherwise(manifest: Manifest, old: str, new: str) -> Manifest:
+    definitions = [
+        replace(
+            each,
+            models=tuple(replace(m, model=new) if m.model == old else m for m in each.models),
+        )
+        for each in manifest.definitions
+    ]
+    return replace(manifest, definitions=tuple(definitions))
+
+
+def test_an_unknown_model_does_not_hide_what_else_is_wrong(project, tmp_path):
+    """All in one report, the same everywhere, and nothing is touched."""
+    for name in ("ada", "eva"):
+        User.objects.filter(username=name).delete()
+        User.objects.create_user(name)
+    archive = Path(run("diskette_dump", "--no-storages").last_line)
+
+    def with_colour_and_without_name(fields: dict[str, Any]) -> None:
+        fields["colour"] = "red"
+        fields["username"] = "all the same"
+
+    changed = made_again(archive, tmp_path / "members", with_colour_and_without_name)
+    with ArchiveReader(changed) as reader:
+        manifest = named_otherwise(reader.manifest, "auth.Group", "crm.Customer")
+        members = reader.extract([each.name for each in manifest.members], tmp_path / "again")
+    bad = tmp_path / "bad.tar"
+    write_archive(bad, manifest, members)
+    for options in (("--check",), ("--no-input",)):
+        done = run("diskette_load", str(bad), "--format", "json", *options)
+        told = json.loads(done.out)
+        errors = [f["code"] for f in told["findings"] if f["severity"] == "error"]
+        assert done.code == 4
+        assert errors == sorted(set(errors), key=errors.index)
+        assert {"unknown-model", "unknown-field", "unique-conflict"} <= set(errors)
+        stored = TaskResult.objects.get(task_id=told["run"])
+        codes = [f["code"] for f in json.loads(stored.result)["findings"]]
+        assert set(errors) <= set(codes)
+        assert set(User.objects.values_list("username", flat=True)) == {"ada", "eva"}
+        assert project.left_over() == []
+
+
+def test_an_unknown_model_without_rows_hinders_nothing(project, archive, tmp_path):
+    Group.objects.all().delete()
+    empty = Path(run("diskette_dump", "--no-storages").last_line)
+    with ArchiveReader(empty) as reader:
+        manifest = named_otherwise(reader.manifest, "auth.Group", "crm.Customer")
+        members = reader.extract([each.name for each in manifest.members], tmp_path / "again")
+    write_archive(tmp_path / "other.tar", manifest, members)
+    done = run("diskette_load", str(tmp_path / "other.tar"), "--no-input")
+    assert done.code == 0, done.err
+    assert "crm.Customer: the archive has 0 rows of it" in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -399,6 +400,58 @@ def test_five_problems_are_five_findings_of_one_report(project, settings):
         assert code in done.out
     assert done.out.strip().splitlines()[-1].startswith("Definitions, rows and files: 1 error, ")
     library.Loan.objects.all().delete()
+
+
+def test_an_archive_with_five_problems_is_refused_with_all_of_them(project, settings):
+    settings.DISKETTE_APPS = [
+        ["people", {"models": ["auth.User", "auth.Group"], "natural_foreign": True}],
+        ["works", {"models": ["library.Author", "library.Book", "library.City"]}],
+        ["notes", {"models": ["library.Note"], "natural_foreign": True}],
+    ]
+    kind = ContentType.objects.create(app_label="legacy", model="poll")
+    right = Permission.objects.create(content_type=kind, codename="add_poll", name="x")
+    User.objects.get().user_permissions.add(right)
+    library.Note.objects.create(content_type=kind, object_id="1", text="x")
+    library.Author.objects.bulk_create([library.Author(pk=pk, name="Ann") for pk in (1, 2)])
+    with connection.constraint_checks_disabled():
+        library.City.objects.create(name="c", country_id=99)
+        execute("PRAGMA ignore_check_constraints = ON")
+        library.Book.objects.create(title="t", price=-1)
+        execute("PRAGMA ignore_check_constraints = OFF")
+    archive = dumped()
+
+    library.City.objects.all().delete()
+    library.Book.objects.all().delete()
+    library.Note.objects.all().delete()
+    library.Author.objects.all().delete()
+    kind.delete()
+    execute("CREATE UNIQUE INDEX one_name ON library_author (name)")
+    try:
+        before = "\n".join(connection.connection.iterdump())
+        refused = load(archive)
+        after = "\n".join(connection.connection.iterdump())
+    finally:
+        execute("DROP INDEX one_name")
+    assert refused.code == 4
+    told = set(re.findall(r"^\s*error \[(.+?)\]", refused.err, re.MULTILINE))
+    assert told == {
+        "foreignkey-missing",
+        "stale-contenttype",
+        "stale-permission",
+        "unique-conflict",
+        "value-out-of-range",
+    }
+    assert without_bookkeeping(after) == without_bookkeeping(before)
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def without_bookkeeping(statements: str) -> list[str]:
+    ours = re.compile(r'"(?:diskette|django_celery_results)_|sqlite_sequence')
+    return [line for line in statements.splitlines() if not ours.search(line)]
 
 
 def test_definitions_that_are_wrong_are_findings_too(project, settings):

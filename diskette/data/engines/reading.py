@@ -165,11 +165,17 @@ def through_django(column: Column, connection: BaseDatabaseWrapper) -> Callable[
 
 def own_speller(column: Column, connection: BaseDatabaseWrapper) -> Spell:
     """Through the field's own methods, as Django's serializer does it."""
-    convert, root = through_django(column, connection), column.root
+    convert, spell = through_django(column, connection), shown_speller(column)
+    return lambda raw: spell(convert(raw))
+
+
+def shown_speller(column: Column) -> Spell:
+    """The same for a value as the ORM shows it."""
+    root = column.root
     bearer = root.model.__new__(root.model)
 
-    def spell(raw: Any) -> str:
-        value = bearer.__dict__[root.attname] = convert(raw)
+    def spell(value: Any) -> str:
+        bearer.__dict__[root.attname] = value
         plain: bool = is_protected_type(value)
         return spelling.anything(value if plain else root.value_to_string(bearer))
 

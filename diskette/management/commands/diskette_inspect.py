@@ -10,15 +10,17 @@ from typing import Any
 
 import humanize
 import orjson
+from django.db import DatabaseError, InterfaceError
 
 from diskette import fetch
 from diskette.core import catalog
 from diskette.core.archive import ArchiveReader
 from diskette.core.catalog import ArchiveInfo
-from diskette.core.exceptions import UsageError
+from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.manifest import Manifest
 from diskette.core.report import JSON, Finding, Severity, worst
-from diskette.doctor import closed
+from diskette.doctor import closed, versions
+from diskette.doctor.versions import Verdict
 from diskette.management.base import FINDINGS, DisketteCommand
 from diskette.management.console import finding_lines, stat_words
 from diskette.steps import proofs
@@ -46,18 +48,45 @@ class Command(DisketteCommand):
             manifest = reader.manifest
         (info,) = proofs.known_if_asked([catalog.read(path)])
         found = closed.unresolved(path, lambda _: None) if options["closed"] else []
+        here = None if options["closed"] else _verdict(manifest)
         if options["format"] == "json":
             shape: dict[str, JSON] = {"path": str(path), "bytes": path.stat().st_size}
             shape["proven_at"] = info.proven_at.isoformat() if info.proven_at else None
             shape |= orjson.loads(manifest.to_bytes())
+            if here is not None:
+                said = here.to_json() if isinstance(here, Verdict) else {"why": here}
+                shape["here"] = said | {"differs": versions.surroundings(manifest)}
             if options["closed"]:
                 shape["unresolved"] = [finding.to_json() for finding in found]
             self.print_json(shape)
         else:
-            proven = _proof(found) if options["closed"] else ()
-            self.stdout.write("\n".join((*_lines(info, manifest), *proven)))
+            last = _proof(found) if here is None else _here(here, manifest)
+            self.stdout.write("\n".join((*_lines(info, manifest), *last)))
         if worst(found) is Severity.ERROR:
             self.stop("", FINDINGS)
+
+
+def _verdict(manifest: Manifest) -> Verdict | str:
+    """What becomes of the archive in this project, or why that cannot be said."""
+    if not manifest.definitions:
+        return "it holds no rows, and files load everywhere"
+    try:
+        return versions.judge(versions.meeting(manifest, manifest.definitions))
+    except (DatabaseError, InterfaceError, ConfigurationError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        return f"the database cannot be asked which migrations it has ({first})"
+
+
+def _here(verdict: Verdict | str, manifest: Manifest) -> Iterator[str]:
+    yield from versions.surroundings(manifest)
+    if isinstance(verdict, str):
+        yield f"No verdict: {verdict}."
+        return
+    yield f"In this project it is {verdict.message}."
+    if verdict.hint:
+        yield f"  cure: {verdict.hint}"
+    for finding in verdict.differences:
+        yield from finding_lines(finding)
 
 
 def _proof(found: Sequence[Finding]) -> Iterator[str]:

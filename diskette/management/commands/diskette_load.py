@@ -46,7 +46,7 @@ class Command(DisketteCommand):
             action="store_true",
             help="leave out links to content types and permissions that this project does not have",
         )
-        add("--checksum", help="the SHA-256 that the archive must have; `no` is accepted")
+        add("--checksum", help="the SHA-256 or BLAKE2b that the archive must have")
         add("--no-safety-dump", action="store_true", help="do not dump what is replaced first")
         add("--keep", action="store_true", help="accepted: an archive is always kept")
         self.add_enqueue(parser)
