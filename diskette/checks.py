@@ -290,6 +290,7 @@ RULES = (
         "an alias of DATABASES or None",
         lambda v: v is None or (_is_name(v) and v in conf.databases()),
     ),
+    _rule(80, "LOAD_EXPIRES", "a number of seconds above 0", _is_positive),
     _rule(
         40,
         "SCHEDULE",

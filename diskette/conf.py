@@ -43,6 +43,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_QUEUE": None,
     "DISKETTE_LOAD_QUEUE": None,
     "DISKETTE_LOAD_ENABLED": False,
+    "DISKETTE_LOAD_EXPIRES": 60 * 60,
     "DISKETTE_SAFETY_DUMP": True,
     "DISKETTE_SCRATCH_DATABASE": None,
     "DISKETTE_SCHEDULE": {},
@@ -184,6 +185,11 @@ def load_queue() -> str | None:
 def load_enabled() -> bool:
     """Whether a bare message `diskette.load` is obeyed."""
     return bool(get("DISKETTE_LOAD_ENABLED"))
+
+
+def load_expires() -> timedelta:
+    """How long a load that was approved may wait for its first step to be taken."""
+    return timedelta(seconds=float(get("DISKETTE_LOAD_EXPIRES")))
 
 
 def safety_dump() -> bool:

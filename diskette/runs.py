@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from diskette import conf, engine, messages, results
+from diskette import approval, conf, engine, messages, results
 from diskette.core import plan
 from diskette.core.exceptions import (
     BrokerUnreachable,
@@ -102,11 +102,13 @@ def start_dump(
     filename: str | None = None,
     enqueue: bool = False,
     requested_by: str = "",
+    user: approval.User | None = None,
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
     """Dump. Raises ConfigurationError, UsageError or RunConflict before anything is begun.
 
-    Without `enqueue` it returns when the run has ended; `on_start` is told of it before.
+    Without `enqueue` it returns when the run has ended; `on_start` is told of it before. Raises
+    NotAllowed for a `user` who lacks the permission `diskette.dump_archive`.
     """
     options = dump_steps.options(
         applications=applications,
@@ -117,7 +119,13 @@ def start_dump(
         filename=filename,
     )
     return _start(
-        Kind.DUMP, options, lambda: dump_steps.plan_of(options), enqueue, requested_by, on_start
+        Kind.DUMP,
+        options,
+        lambda: dump_steps.plan_of(options),
+        enqueue,
+        requested_by,
+        user,
+        on_start,
     )
 
 
@@ -137,9 +145,14 @@ def start_load(
     check: bool = False,
     enqueue: bool = False,
     requested_by: str = "",
+    user: approval.User | None = None,
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
-    """Load an archive: a path, a URL, a name in the destination, or `latest`."""
+    """Load an archive: a path, a URL, a name in the destination, or `latest`.
+
+    Calling it approves the load, in the name of `user` if one is given. Raises NotAllowed where
+    they lack the permission `diskette.load_archive`.
+    """
     options = {
         "archive": str(archive),
         "applications": list(applications),
@@ -154,7 +167,9 @@ def start_load(
         "safety": conf.safety_dump() if safety is None else safety,
         "check": check,
     }
-    return _start(Kind.LOAD, options, lambda: _plan_load(options), enqueue, requested_by, on_start)
+    return _start(
+        Kind.LOAD, options, lambda: _plan_load(options), enqueue, requested_by, user, on_start
+    )
 
 
 def start_prune(
@@ -165,13 +180,14 @@ def start_prune(
     approved: Sequence[str] | None = None,
     enqueue: bool = False,
     requested_by: str = "",
+    user: approval.User | None = None,
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
     """Remove what the policy no longer keeps: the settings' one, unless another is given."""
     options = prune_steps.options(
         policy=policy, label=label, destination=destination, approved=approved
     )
-    return _start(Kind.PRUNE, options, plan.prune_plan, enqueue, requested_by, on_start)
+    return _start(Kind.PRUNE, options, plan.prune_plan, enqueue, requested_by, user, on_start)
 
 
 def _plan_load(options: Mapping[str, JSON]) -> Sequence[PlannedStep]:
@@ -188,12 +204,17 @@ def _start(
     planned: Callable[[], Sequence[PlannedStep]],
     enqueue: bool,
     requested_by: str,
+    user: approval.User | None,
     on_start: Callable[[Handle], None] | None,
 ) -> Handle:
+    if user is not None:
+        requested_by = approval.require(user, kind)
     _refuse_open_transaction()
     messages.publish(engine.sweep())
     try:
         steps = planned()
+    except UsageError:
+        raise  # whoever called knows at once; there is nothing to wait for
     except DisketteError as error:
         engine.refuse(kind, options, error, requested_by=requested_by)
         raise
