@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from diskette.core.report import PlannedStep
@@ -92,6 +93,7 @@ WEIGHTS = {
     "verify_archive": 5,
     "check_data": 2,
     "extract_archive": 3,
+    "carry_forward": 10,
     "load_application": 10,
     "check_integrity": 3,
     "stage_storage": 10,
@@ -165,6 +167,12 @@ def _loading(
     parts = [step(kind, "load_application", name, place) for place, name in enumerate(applications)]
     parts += [step(kind, "stage_storage", name) for name in storages]
     return _ordered([*(step(kind, name) for name in (*names, *ending, "finish")), *parts])
+
+
+def carry_forward(kind: Kind) -> PlannedStep:
+    """What comes between comparing versions and reading rows, where versions differ so."""
+    after = step(kind, "check_compatibility", place=1)
+    return replace(after, name="carry_forward", weight=WEIGHTS["carry_forward"])
 
 
 def prune_plan() -> tuple[PlannedStep, ...]:

@@ -1,0 +1,8 @@
+"""A site whose applications have a past: each migration does what the next release had to."""
+
+from __future__ import annotations
+
+from worker.settings import *  # noqa: F403
+from worker.settings import INSTALLED_APPS as SITE_APPS
+
+INSTALLED_APPS = [*SITE_APPS, "tests.older.store", "tests.older.notes"]
