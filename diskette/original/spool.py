@@ -13,7 +13,6 @@ import sqlite3
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -226,9 +225,9 @@ class Spool:
 
     def _members(self, condition: str, *parameters: bytes) -> Iterator[Member]:
         statement = f"{_SELECT} WHERE {condition} ORDER BY sorting"
-        with closing(self._list.execute(statement, parameters)) as rows:
-            for row in rows:
-                yield _member(row)
+        # Not closed by name: one that an error left half read outlives the connection.
+        for row in self._list.execute(statement, parameters):
+            yield _member(row)
 
     def _unsafe(self, name: str, why: str) -> UnsafeMember:
         return UnsafeMember(self.archive.name, printable(name), why)

@@ -11,7 +11,7 @@ import humanize
 import orjson
 from django.db import DatabaseError, InterfaceError
 
-from diskette import fetch
+from diskette import fetch, original
 from diskette.core.archive import ArchiveReader
 from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.manifest import Manifest
@@ -40,9 +40,10 @@ class Command(DisketteCommand):
         if fetch.is_url(options["archive"]):
             raise UsageError("An archive is inspected where it lies: download it first.")
         path = Path(fetch.named(options["archive"]))
-        with ArchiveReader(path) as reader:
-            manifest = reader.manifest
-        found = closed.unresolved(path, lambda _: None) if options["closed"] else []
+        with original.readable(path) as archive:
+            with ArchiveReader(archive) as reader:
+                manifest = reader.manifest
+            found = closed.unresolved(archive, lambda _: None) if options["closed"] else []
         here = None if options["closed"] else _verdict(manifest)
         if options["format"] == "json":
             shape: dict[str, JSON] = {"path": str(path), "bytes": path.stat().st_size}
