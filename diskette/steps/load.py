@@ -30,20 +30,21 @@ from diskette.core.lazy import Lazy
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import State
 from diskette.core.report import JSON, Finding, Severity, StepReport
-from diskette.core.space import Need, require, taken_by
+from diskette.core.space import Need, by_place, require, taken_by, taken_in
 from diskette.models import Now, Run, Step
 from diskette.steps import dump
-from diskette.steps.context import Context
+from diskette.steps.context import Context, most_used
 from diskette.steps.selection import select
 
 if TYPE_CHECKING:
     from diskette.data import apply as data_apply
-    from diskette.data import integrity, stage, tables, verify
+    from diskette.data import integrity, room, stage, tables, verify
     from diskette.data.stage import Staging
     from diskette.doctor import versions
 else:
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
+    room = Lazy("diskette.data.room")
     stage = Lazy("diskette.data.stage")
     tables = Lazy("diskette.data.tables")
     verify = Lazy("diskette.data.verify")
@@ -53,8 +54,6 @@ logger = logging.getLogger(__name__)
 
 LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
-STAGED_SHARE = 2.0
-"""Bytes that a row takes in staging for each byte of its line, indexes and all; generous."""
 
 
 def fetch_archive(context: Context) -> StepReport:
@@ -92,9 +91,11 @@ def fetch_archive(context: Context) -> StepReport:
 
 def check_space(context: Context) -> StepReport:
     """Refuse before work what would fill a disk in the middle of it."""
-    needs = list(_needs(context))
-    require(needs)
-    return StepReport(stats={"needed_bytes": sum(need.bytes for need in needs)})
+    phases = list(_needs(context))
+    require(*phases)
+    needed = by_place(*phases)
+    taken = sum(room.taken(staging) for staging in _by_database(context))
+    return StepReport(stats={"needed_bytes": needed}, output={"needed": needed, "taken": taken})
 
 
 def verify_archive(context: Context) -> StepReport:
@@ -191,7 +192,11 @@ def check_integrity(context: Context) -> StepReport:
         context.tick(0)
     _refuse([*_found_while_loading(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
-    return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
+    return StepReport(
+        stats={"models": len(entries)},
+        findings=found,
+        output={"dropped": dropped, "used": _taken(context)},
+    )
 
 
 def stage_storage(context: Context) -> StepReport:
@@ -201,21 +206,16 @@ def stage_storage(context: Context) -> StepReport:
     context.expect(entry.raw_bytes, "bytes")
     with ArchiveReader(_path(context)) as reader:
         tree, run = reader.content(entry.tree.name), str(context.run.pk)
-        storages.stage(entry, tree, index, live, run, tick=context.tick)
+        staged = storages.stage(entry, tree, index, live, run, tick=context.tick)
     return StepReport(
-        stats={"files": entry.files, "bytes": entry.raw_bytes}, output={"live": str(live)}
+        stats={"files": entry.files, "bytes": entry.raw_bytes},
+        output={"live": str(live), "used": {"media": staged.taken}},
     )
 
 
 def safety_dump(context: Context) -> StepReport:
     """Dump what is about to be replaced, as an archive of its own."""
-    manifest = _manifest(context)
-    wanted = dump.options(
-        data=bool(_models(manifest, context.options)) and dump.has_rows(),
-        storages=any(live.is_dir() for _, live in _live_trees(context)),
-        label=f"{conf.label()}-safety",
-        purpose="safety",
-    )
+    wanted = _safety(context)
     if not wanted["data"] and not wanted["storages"]:
         return StepReport(skipped=True, stats={"reason": "nothing is there yet to be kept"})
     child = context.nested(wanted, dump.plan_of(wanted))
@@ -241,13 +241,12 @@ def apply(context: Context) -> StepReport:
     """
     entries = _models(_manifest(context), context.options)
     context.expect(sum(entry.rows for entry in entries), "rows")
-    if not _is_applied(context.run):
-        _apply_data(context)
+    used = {} if _is_applied(context.run) else _apply_data(context)
     lives = [live for _, live in _live_trees(context)]
     with _alone(context):
         for live in lives:
             storages.swap(live, str(context.run.pk))
-    return StepReport(stats={"models": len(entries), "storages": len(lives)})
+    return StepReport(stats={"models": len(entries), "storages": len(lives)}, output={"used": used})
 
 
 def verify_load(context: Context) -> StepReport:
@@ -288,7 +287,17 @@ def finish(context: Context) -> StepReport:
         "seconds": round((timezone.now() - context.run.created_at).total_seconds(), 3),
     }
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(stats=stats)
-    return StepReport()
+    return StepReport(stats=context.room())
+
+
+def _safety(context: Context) -> dict[str, JSON]:
+    """What of what is there is dumped before it is replaced."""
+    return dump.options(
+        data=bool(_models(_manifest(context), context.options)) and dump.has_rows(),
+        storages=any(live.is_dir() for _, live in _live_trees(context)),
+        label=f"{conf.label()}-safety",
+        purpose="safety",
+    )
 
 
 def _fetched(context: Context) -> tuple[Path, str]:
@@ -412,23 +421,50 @@ def clear_trees(run: Run) -> None:
             act(storages.live_path(step.subject), str(run.pk))
 
 
-def _needs(context: Context) -> Iterable[Need]:
+def _needs(context: Context) -> Iterator[Sequence[Need]]:
+    """What a load takes at a time: until the live rows are replaced, and while they are."""
     manifest = _manifest(context)
     entries, trees = _models(manifest, context.options), _trees(manifest, context)
-    members = [e.member.bytes for e in entries]
-    members += [tree.index.bytes for tree in trees]
-    staged = int(sum(entry.raw_bytes for entry in entries) * STAGED_SHARE)
-    yield Need(directory=context.workspace.path, bytes=sum(members), why="the extracted members")
-    databases = context.output("fetch_archive")["databases"]
-    for directory in data_apply.directories(databases, context.workspace.path) if entries else ():
-        yield Need(directory=directory, bytes=staged, why="the staged rows")
-    if not context.options["check"]:
-        for tree in trees:
-            directory = storages.staged_in(storages.live_path(tree.name))
-            room = taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries)
-            yield Need(
-                directory=directory, bytes=room, files=tree.entries, why=f"storage {tree.name}"
-            )
+    workspace = context.workspace.path
+    members = [each.member.bytes for each in entries] + [tree.index.bytes for tree in trees]
+    extracted = taken_by(workspace, bytes_=sum(members), files=len(members))
+    why = "the extracted members"
+    always = [Need(directory=workspace, bytes=extracted, place="workspace", why=why)]
+    stagings = {
+        staging: {model: entry for entry in entries if (model := _target(entry)) in models}
+        for staging, models in _by_database(context).items()
+    }
+    always += [room.to_stage(staging, found) for staging, found in stagings.items()]
+    if context.options["check"]:
+        yield always
+        return
+    always += map(_room_of, trees)
+    yield always
+    safety = list(dump.phases(_safety(context), workspace)) if context.options["safety"] else []
+    yield from ([*always, *phase] for phase in safety)
+    kept = [need for need in safety[-1] if need.place == "destination"] if safety else []
+    yield [*always, *kept, *(room.to_apply(staging, found) for staging, found in stagings.items())]
+
+
+def _taken(context: Context) -> dict[str, int]:
+    """What the workspace takes, and the databases more than before."""
+    before = context.output("check_space")["taken"]
+    now = sum(room.taken(staging) for staging in _by_database(context))
+    return {
+        "workspace": taken_in(context.workspace.path),
+        "database": max(0, now - before),
+    }
+
+
+def _room_of(tree: StorageEntry) -> Need:
+    directory = storages.staged_in(storages.live_path(tree.name))
+    return Need(
+        directory=directory,
+        bytes=taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries),
+        files=tree.entries,
+        place="media",
+        why=f"storage {tree.name}",
+    )
 
 
 def _found_while_loading(context: Context) -> list[Finding]:
@@ -447,19 +483,22 @@ def _is_applied(run: Run) -> bool:
     return not found.exists()
 
 
-def _apply_data(context: Context) -> None:
+def _apply_data(context: Context) -> dict[str, int]:
+    """Returns what was taken at most: just before the commit, or, by logs, after it."""
     stagings = _by_database(context)
+    seen: list[dict[str, int]] = []
+
+    def mark() -> None:
+        seen.append(_taken(context))
+        _mark_applied(context)
+
     if stagings:
         with _room_made_again(stagings):
-            data_apply.apply(
-                stagings,
-                mode=context.options["mode"],
-                mark=lambda: _mark_applied(context),
-                tick=context.tick,
-            )
+            data_apply.apply(stagings, mode=context.options["mode"], mark=mark, tick=context.tick)
     else:
         with transaction.atomic(using=conf.database()):
             _mark_applied(context)
+    return most_used([*seen, _taken(context)])
 
 
 @contextmanager
