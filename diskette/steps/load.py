@@ -38,7 +38,7 @@ from diskette.steps.selection import select
 
 if TYPE_CHECKING:
     from diskette.data import apply as data_apply
-    from diskette.data import integrity, stage, tables, verify
+    from diskette.data import integrity, sessions, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import versions
@@ -46,6 +46,7 @@ else:
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
     scratch_places = Lazy("diskette.data.engines.scratch_places")
+    sessions = Lazy("diskette.data.sessions")
     stage = Lazy("diskette.data.stage")
     tables = Lazy("diskette.data.tables")
     verify = Lazy("diskette.data.verify")
@@ -151,6 +152,7 @@ def check_compatibility(context: Context) -> StepReport:
     if verdict.is_final:
         _refuse(findings)
     for staging, models in _by_database(context).items():
+        context.confirm()
         staging.drop()
         staging.create(models)
     return StepReport(stats={"models": len(entries)}, findings=findings)
@@ -207,7 +209,7 @@ def stage_storage(context: Context) -> StepReport:
     context.expect(entry.raw_bytes, "bytes")
     with ArchiveReader(_path(context)) as reader:
         tree, run = reader.content(entry.tree.name), str(context.run.pk)
-        storages.stage(entry, tree, index, live, run, tick=context.tick)
+        storages.stage(entry, tree, index, live, run, tick=context.tick, fence=context.confirm)
     return StepReport(
         stats={"files": entry.files, "bytes": entry.raw_bytes}, output={"live": str(live)}
     )
@@ -247,9 +249,11 @@ def apply(context: Context) -> StepReport:
     """
     entries = _models(_manifest(context), context.options)
     context.expect(sum(entry.rows for entry in entries), "rows")
-    if not _is_applied(context.run):
-        _apply_data(context)
     lives = [live for _, live in _live_trees(context)]
+    if not _is_applied(context.run):
+        for live in lives:
+            storages.require_staged(live, str(context.run.pk))
+        _apply_data(context)
     with _alone(context):
         for live in lives:
             storages.swap(live, str(context.run.pk))
@@ -370,7 +374,12 @@ def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
 
 
 def _staging(context: Context, alias: str, added: Collection[registry.ModelType] = ()) -> Staging:
-    return stage.Staging(str(context.run.pk), alias, context.workspace.path, added)
+    """Where one database's rows are staged, by this copy of the step alone."""
+    run, place = str(context.run.pk), context.workspace.path
+    staging = stage.Staging(run, alias, place, added, fence=context.confirm)
+    if context.step.attempt > 1:
+        staging.take_over()
+    return staging
 
 
 def drop_stagings(run: Run, workspace: Path) -> None:
@@ -504,6 +513,7 @@ def _mark_applied(context: Context) -> None:
     what others have committed since the transaction began.
     """
     alias = conf.database()
+    sessions.let_go_when_idle(alias, conf.lease())
     ours = Step.objects.using(alias).filter(
         pk=context.step.pk, token=context.step.token, state=State.RUNNING
     )

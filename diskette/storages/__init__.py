@@ -12,7 +12,7 @@ from diskette.storages.guarding import check
 from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
 from diskette.storages.staging import stage
-from diskette.storages.swapping import discard, settle, swap
+from diskette.storages.swapping import discard, require_staged, settle, swap
 from diskette.storages.walking import Excludes, walk
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "examine",
     "live_path",
     "measure",
+    "require_staged",
     "resolve",
     "settle",
     "stage",

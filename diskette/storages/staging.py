@@ -29,6 +29,7 @@ from diskette.core.exceptions import (
     ForeignArchive,
     UnsafeMember,
 )
+from diskette.core.fence import Fence, unfenced
 from diskette.core.files import (
     DIRECTORY_FLAGS,
     PRIVATE_DIRECTORY,
@@ -52,7 +53,14 @@ _DIRECTORY_MODES = 0o3777
 
 
 def stage(
-    entry: StorageEntry, tree: Path | Source, index: Path, live: Path, run: str, *, tick: Tick
+    entry: StorageEntry,
+    tree: Path | Source,
+    index: Path,
+    live: Path,
+    run: str,
+    *,
+    tick: Tick,
+    fence: Fence = unfenced,
 ) -> Path:
     """Unpack a storage's members where `swap` will find them. Returns the staged tree.
 
@@ -60,7 +68,8 @@ def stage(
     may be read where it lies (`ArchiveReader.content`), without room for a copy of it.
 
     Ticks the bytes written. May be repeated: an attempt before is removed; once the swap has
-    begun nothing is done. Raises ArchiveError for what is not as promised, UnsafeMember for
+    begun nothing is done. `fence` raises where another process stages it by now: that one's
+    directories are left alone. Raises ArchiveError for what is not as promised, UnsafeMember for
     what would leave the storage, StorageError, InsufficientSpace; then nothing is left of it.
     """
     place = Place.for_staging(live, run)
@@ -69,18 +78,31 @@ def stage(
     parent = place.staged.parent
     with disk_errors_named(parent, needed=entry.raw_bytes):
         parent.mkdir(parents=True, exist_ok=True)
+        fence()
         remove_tree(place.staging)
         remove_tree(place.staged)
+        place.staging.mkdir(mode=PRIVATE_DIRECTORY)
+        made = _identity(place.staging)
         try:
-            place.staging.mkdir(mode=PRIVATE_DIRECTORY)
             _unpack(entry, tree, index, place, tick)
             # After a power cut, too, what a committed load swaps in must be there.
             sync_filesystem(place.staging)
+            fence()
         except BaseException:
-            remove_tree(place.staging)
+            if _identity(place.staging) == made:
+                remove_tree(place.staging)
             raise
         place.staging.rename(place.staged)
     return place.staged
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """What no other directory has while somebody holds this one open; None: it is gone."""
+    try:
+        status = directory.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _unpack(

@@ -1,26 +1,46 @@
 """The tests' site whose worker stops in a named step: `celery -A tests.site.holding`.
 
-`DISKETTE_TEST_HOLD` is `<kind>/<step>/<before|after>`: the first process that comes there
-writes its pid to the file `DISKETTE_TEST_HELD` and waits to be killed. Every later one passes.
+`DISKETTE_TEST_HOLD` is `<kind>/<step>/<moment>`: before its work, within (at its first tick),
+after, or beat: in its heartbeat's transaction. `DISKETTE_TEST_ACT` says what a process does that
+comes there:
+
+- `wait` (default): the first one writes its pid to the file `DISKETTE_TEST_HELD` and waits, as a
+  step at work does, until it is killed, told to stop, or a file of that name and `.released` is
+  there. Every later one passes.
+- `linger`: each waits so, but looks at nothing, as one that waits for a disk.
+- `die`: each kills itself, as the kernel does when memory is short.
+- `gorge`: each asks for more memory than its limit allows.
+
+`python -m tests.site.holding diskette_dump ...` is a command that stops so.
 """
 
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from signal import SIGKILL
+from typing import TYPE_CHECKING, Any
 
 from celery.signals import worker_process_init
 
-from worker.celery import app
+from tests.site.celery import app
 
 if TYPE_CHECKING:
     from diskette.core.report import StepReport
+    from diskette.models import Step
     from diskette.steps.context import Context
 
+    Work = Callable[[Context], StepReport]
+
 __all__ = ["app"]
+
+WATCH_SECONDS = 0.02
+ROOM_BYTES = 50_000_000
 
 
 @worker_process_init.connect
@@ -31,22 +51,92 @@ def hold(**_: object) -> None:
     FUNCTIONS[kind, step] = held(FUNCTIONS[kind, step], moment)
 
 
-def held(work: Callable[[Context], StepReport], moment: str) -> Callable[[Context], StepReport]:
+def held(work: Work, moment: str) -> Work:
+    act = ACTS[os.environ.get("DISKETTE_TEST_ACT", "wait")]
+
     def held_work(context: Context) -> StepReport:
+        if moment == "beat":
+            await_beat(context, act)
         if moment == "before":
-            wait_to_be_killed()
-        report = work(context)
+            act(context.tick)
+        report = work(ticking(context, act) if moment == "within" else context)
         if moment == "after":
-            wait_to_be_killed()
+            act(context.tick)
         return report
 
     return held_work
 
 
-def wait_to_be_killed() -> None:
+def ticking(context: Context, act: Callable[[Callable[[int], None]], None]) -> Context:
+    """The same context, whose first tick is where it is held."""
+    from diskette.steps.context import Context
+
+    ticked: list[int] = []
+
+    class Ticking(Context):
+        def tick(self, done: int) -> None:
+            context.tick(done)
+            if not ticked:
+                ticked.append(done)
+                act(context.tick)
+
+    return Ticking(**{each.name: getattr(context, each.name) for each in fields(context)})
+
+
+def await_beat(context: Context, act: Callable[[Callable[[int], None]], None]) -> None:
+    """Do it in the transaction of this step's next heartbeat, and go on when it is done."""
+    from diskette.engine import step_changed
+
+    done = threading.Event()
+
+    def beaten(step: Step, **_: object) -> None:
+        if step.pk == context.step.pk and step.state == "running" and not done.is_set():
+            act(lambda _: None)
+            done.set()
+
+    step_changed.connect(beaten, weak=False)
+    done.wait()
+
+
+def wait(tick: Callable[[int], None]) -> None:
+    held_by = Path(os.environ["DISKETTE_TEST_HELD"])
     try:
-        with Path(os.environ["DISKETTE_TEST_HELD"]).open("x") as held_by:
-            held_by.write(str(os.getpid()))
+        with held_by.open("x") as file:
+            file.write(str(os.getpid()))
     except FileExistsError:
         return
+    while not held_by.with_suffix(".released").exists():
+        tick(0)
+        threading.Event().wait(WATCH_SECONDS)
+
+
+def linger(_: Any) -> None:
+    Path(os.environ["DISKETTE_TEST_HELD"]).touch()
     threading.Event().wait()
+
+
+def die(_: Any) -> None:
+    os.kill(os.getpid(), SIGKILL)
+
+
+def gorge(_: Any) -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + ROOM_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    bytearray(2 * ROOM_BYTES)
+
+
+ACTS = {"wait": wait, "linger": linger, "die": die, "gorge": gorge}
+
+
+def main() -> None:
+    import django
+    from django.core.management import execute_from_command_line
+
+    django.setup()
+    hold()
+    execute_from_command_line(["manage.py", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()
