@@ -11,7 +11,7 @@ from diskette.storages.configured import Storage, live_path, resolve
 from diskette.storages.guarding import check
 from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
-from diskette.storages.staging import stage
+from diskette.storages.staging import salvage, stage
 from diskette.storages.swapping import discard, settle, swap
 from diskette.storages.walking import Excludes, walk
 
@@ -28,6 +28,7 @@ __all__ = [
     "live_path",
     "measure",
     "resolve",
+    "salvage",
     "settle",
     "stage",
     "staged_in",
