@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests import servers
 from tests.data.conftest import MARIADB, POSTGRESQL, SQLITE
 from tests.data.loading import REPOSITORY, nothing
 from worker import mariadb as mariadb_server
+from worker.servers import await_condition
 
 PASSWORD = "a password / of ours"
 
@@ -173,13 +173,6 @@ def has_ended(pid: int) -> bool:
     return False
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("alias", ["postgresql", "mariadb"])
 def test_a_cleanup_drops_what_a_killed_process_left(alias, tmp_path, settings, databases):
     """As the sweep does it for a run whose process is gone: by the run's rows alone."""
@@ -201,9 +194,9 @@ def test_a_cleanup_drops_what_a_killed_process_left(alias, tmp_path, settings, d
         cwd=REPOSITORY,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
     ) as process:
-        wait_for(lambda: pid.exists() and pid.read_text())
+        assert await_condition(lambda: pid.exists() and pid.read_text(), seconds=30)
         process.kill()
-    wait_for(lambda: has_ended(int(pid.read_text())))
+    assert await_condition(lambda: has_ended(int(pid.read_text())), seconds=30)
     assert len(names_on_server(alias, str(run.pk))) == 1
     assert cleanup(run) == []
     assert names_on_server(alias, str(run.pk)) == []
