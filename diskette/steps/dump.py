@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -39,7 +39,15 @@ from diskette.core.manifest import (
     Versions,
 )
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
-from diskette.core.space import Need, disk_errors_named, require
+from diskette.core.space import (
+    Need,
+    by_place,
+    disk_errors_named,
+    require,
+    taken_by,
+    taken_by_file,
+    taken_in,
+)
 from diskette.core.version import __version__
 from diskette.models import Archive, Run, stored
 from diskette.steps.context import Context
@@ -55,8 +63,9 @@ else:
 
 logger = logging.getLogger(__name__)
 
-COMPRESSED_SHARE = 0.5
-"""Of a table's size on disk: more than its compressed lines have taken in any benchmark."""
+MEMBER_BYTES = 1500
+"""Of each member beside what it holds: its header, what fills its last block, and what the manifest
+and SHA256SUMS say of it."""
 
 
 def options(
@@ -101,15 +110,19 @@ def plan_of(options: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
 
 def check_space(context: Context) -> StepReport:
     """Refuse before work what would fill a disk in the middle of it."""
-    sizes = {tree.name: storages.measure(tree).bytes for tree in _storages(context.options)}
-    needs = _needs(context.options, context.workspace.path, sum(sizes.values()))
-    require(needs)
+    measured = {tree: storages.measure(tree) for tree in _storages(context.options)}
+    needed = list(phases(context.options, context.workspace.path, measured))
+    require(*needed)
     resolution = _resolution(context.options)
     findings = (
         doctor.of_definitions(resolution, data_follows=True) if context.options["data"] else []
     )
-    needed = sum(each.bytes for each in needs)
-    return StepReport(stats={"needed_bytes": needed}, findings=findings, output={"storages": sizes})
+    places, sizes = by_place(*needed), {tree.name: size.bytes for tree, size in measured.items()}
+    return StepReport(
+        stats={"needed_bytes": places},
+        findings=findings,
+        output={"needed": places, "storages": sizes},
+    )
 
 
 def open_snapshot(context: Context) -> StepReport:
@@ -286,6 +299,7 @@ def assemble_archive(context: Context) -> StepReport:
         directory.mkdir(parents=True, exist_ok=True)
     partial = directory / f".{context.run.pk}.{context.step.token}.partial"
     context.expect(sum(entry.bytes for entry in manifest.members), "bytes")
+    workspace = taken_in(context.workspace.path)
     archive.write_archive(partial, manifest, members, context.tick)
     return StepReport(
         stats={"members": len(members) + 1, "bytes": partial.stat().st_size},
@@ -294,6 +308,7 @@ def assemble_archive(context: Context) -> StepReport:
             "instant": manifest.instant.isoformat(),
             "rows": manifest.rows,
             "files": manifest.files,
+            "used": {"workspace": workspace, "destination": taken_by_file(partial)},
         },
     )
 
@@ -363,15 +378,15 @@ def finish(context: Context) -> StepReport:
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(
         archive=published["path"], stats=stats
     )
-    return StepReport()
+    return StepReport(stats=context.room())
 
 
 def preview(options: Mapping[str, JSON]) -> dict[str, JSON]:
     """What a dump would take in and need; nothing is written."""
     resolution, trees = _resolution(options), _storages(options)
     sizes = [(each, data.estimate(each.models, each.database)) for each in resolution.definitions]
-    measured = [(tree, storages.measure(tree)) for tree in trees]
-    needs = _needs(options, conf.workspace_root(), sum(size.bytes for _, size in measured))
+    measured = {tree: storages.measure(tree) for tree in trees}
+    needs = [each for phase in phases(options, conf.workspace_root(), measured) for each in phase]
     return {
         "definitions": [
             {
@@ -384,11 +399,40 @@ def preview(options: Mapping[str, JSON]) -> dict[str, JSON]:
             for each, estimated in sizes
         ],
         "storages": [
-            {"name": tree.name, "files": size.files, "bytes": size.bytes} for tree, size in measured
+            {"name": tree.name, "files": size.files, "bytes": size.bytes}
+            for tree, size in measured.items()
         ],
-        "needs": [{"directory": str(n.directory), "bytes": n.bytes, "why": n.why} for n in needs],
+        "needs": [
+            {"directory": str(n.directory), "bytes": n.bytes, "why": n.why, "place": n.place}
+            for n in needs
+        ],
         "findings": [finding.to_json() for finding in resolution.findings],
     }
+
+
+def phases(
+    options: Mapping[str, JSON],
+    workspace: Path,
+    measured: Mapping[storages.Storage, storages.Measure] | None = None,
+) -> Iterator[Sequence[Need]]:
+    """What a dump takes at a time: while its parts are made, and while they are joined."""
+    if measured is None:
+        measured = {tree: storages.measure(tree) for tree in _storages(options)}
+    definitions = _resolution(options).definitions
+    rows = [size for each in definitions for size in _packed_rows(each)]
+    trees = [size for each in measured.values() for size in (each.packed_tree, each.packed_index)]
+    members = [*rows, *trees]
+    room = taken_by(workspace, bytes_=sum(members), files=len(members))
+    room += sum(snapshots.room_needed(alias) for alias in _aliases(options))
+    parts = Need(directory=workspace, bytes=room, place="workspace", why="the parts")
+    joined = Need(
+        directory=Path(options["destination"]),
+        bytes=sum(members) + MEMBER_BYTES * len(members),
+        place="destination",
+        why="the archive",
+    )
+    yield (parts,)
+    yield (parts, joined)
 
 
 def has_rows(applications: Sequence[str] = ()) -> bool:
@@ -456,19 +500,14 @@ def _pattern(options: Mapping[str, JSON]) -> str | None:
     return options["filename"] or conf.filename_pattern()
 
 
-def _needs(options: Mapping[str, JSON], workspace: Path, files: int) -> list[Need]:
-    """Room for the copy of an SQLite database, the parts, and the archive made of them.
-
-    `files` is how many bytes all storages hold.
-    """
-    definitions = _resolution(options).definitions
-    sizes = [data.estimate(each.models, each.database) for each in definitions]
-    rows = int(sum(s.bytes for size in sizes for s in size.values()) * COMPRESSED_SHARE)
-    copies = sum(snapshots.room_needed(alias) for alias in _aliases(options))
-    return [
-        Need(directory=workspace, bytes=copies + rows + files, why="the parts"),
-        Need(directory=Path(options["destination"]), bytes=rows + files, why="the archive"),
-    ]
+def _packed_rows(definition: registry.ResolvedDefinition) -> Iterator[int]:
+    for model in definition.models:
+        yield data.packed(
+            model,
+            using=definition.database,
+            natural_foreign=definition.natural_foreign,
+            natural_primary=definition.natural_primary,
+        )
 
 
 def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:

@@ -20,6 +20,7 @@ from diskette.core.archive import ArchiveReader
 from diskette.core.checksum import BLAKE2B_DIGITS, blake2b_of, digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
+    ConfigurationError,
     DisketteError,
     FindingsError,
     InsufficientSpace,
@@ -31,16 +32,16 @@ from diskette.core.lazy import Lazy
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
-from diskette.core.space import Need, require, taken_by
+from diskette.core.space import Need, by_place, require, taken_by, taken_in
 from diskette.models import Now, Run, Step
 from diskette.steps import dump, proofs, target
-from diskette.steps.context import Context
+from diskette.steps.context import Context, most_used
 from diskette.steps.selection import select
 
 if TYPE_CHECKING:
     from diskette import original
     from diskette.data import apply as data_apply
-    from diskette.data import integrity, stage, tables, verify
+    from diskette.data import integrity, room, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import versions
@@ -48,6 +49,7 @@ else:
     original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
+    room = Lazy("diskette.data.room")
     scratch_places = Lazy("diskette.data.engines.scratch_places")
     stage = Lazy("diskette.data.stage")
     tables = Lazy("diskette.data.tables")
@@ -58,8 +60,6 @@ logger = logging.getLogger(__name__)
 
 LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
-STAGED_SHARE = 2.0
-"""Bytes that a row takes in staging for each byte of its line, indexes and all; generous."""
 
 
 def fetch_archive(context: Context) -> StepReport:
@@ -107,9 +107,10 @@ def _rest(
 
 def check_space(context: Context) -> StepReport:
     """Refuse before work what would fill a disk in the middle of it."""
-    needs = list(_needs(context))
-    require(needs)
-    return StepReport(stats={"needed_bytes": sum(need.bytes for need in needs)})
+    phases = list(_needs(context))
+    require(*phases)
+    needed, taken = by_place(*phases), _taken(context)
+    return StepReport(stats={"needed_bytes": needed}, output={"needed": needed, "taken": taken})
 
 
 def verify_archive(context: Context) -> StepReport:
@@ -209,7 +210,11 @@ def check_integrity(context: Context) -> StepReport:
         context.tick(0)
     _refuse([*_found_before(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
-    return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
+    return StepReport(
+        stats={"models": len(entries)},
+        findings=found,
+        output={"dropped": dropped, "used": _taken_since(context)},
+    )
 
 
 def stage_storage(context: Context) -> StepReport:
@@ -219,21 +224,17 @@ def stage_storage(context: Context) -> StepReport:
     context.expect(entry.raw_bytes, "bytes")
     with ArchiveReader(_path(context)) as reader:
         tree, run = reader.content(entry.tree.name), str(context.run.pk)
-        storages.stage(entry, tree, index, live, run, tick=context.tick)
+        staged = storages.stage(entry, tree, index, live, run, tick=context.tick)
+    place = "workspace" if target.is_scratch(context) else "media"
     return StepReport(
-        stats={"files": entry.files, "bytes": entry.raw_bytes}, output={"live": str(live)}
+        stats={"files": entry.files, "bytes": entry.raw_bytes},
+        output={"live": str(live), "used": {place: staged.taken}},
     )
 
 
 def safety_dump(context: Context) -> StepReport:
     """Dump what is about to be replaced, as an archive of its own."""
-    manifest = _manifest(context)
-    wanted = dump.options(
-        data=bool(_models(manifest, context.options)) and dump.has_rows(),
-        storages=any(live.is_dir() for _, live in _live_trees(context)),
-        label=f"{conf.label()}-safety",
-        purpose="safety",
-    )
+    wanted = _safety(context)
     if not wanted["data"] and not wanted["storages"]:
         return StepReport(skipped=True, stats={"reason": "nothing is there yet to be kept"})
     child = context.nested(wanted, dump.plan_of(wanted))
@@ -259,13 +260,12 @@ def apply(context: Context) -> StepReport:
     """
     entries = _models(_manifest(context), context.options)
     context.expect(sum(entry.rows for entry in entries), "rows")
-    if not _is_applied(context.run):
-        _apply_data(context)
+    used = {} if _is_applied(context.run) else _apply_data(context)
     lives = [live for _, live in _live_trees(context)]
     with _alone(context):
         for live in lives:
             storages.swap(live, str(context.run.pk))
-    return StepReport(stats={"models": len(entries), "storages": len(lives)})
+    return StepReport(stats={"models": len(entries), "storages": len(lives)}, output={"used": used})
 
 
 def verify_load(context: Context) -> StepReport:
@@ -316,7 +316,17 @@ def finish(context: Context) -> StepReport:
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(stats=stats)
     if _proves(context):
         proofs.record(Path(context.run.archive))
-    return StepReport()
+    return StepReport(stats=context.room())
+
+
+def _safety(context: Context) -> dict[str, JSON]:
+    """What of what is there is dumped before it is replaced."""
+    return dump.options(
+        data=bool(_models(_manifest(context), context.options)) and dump.has_rows(),
+        storages=any(live.is_dir() for _, live in _live_trees(context)),
+        label=f"{conf.label()}-safety",
+        purpose="safety",
+    )
 
 
 def _proves(context: Context) -> bool:
@@ -480,29 +490,74 @@ def clear_trees(run: Run) -> None:
             act(storages.live_path(step.subject), str(run.pk))
 
 
-def _needs(context: Context) -> Iterable[Need]:
+def _needs(context: Context) -> Iterator[Sequence[Need]]:
+    """What a load takes at a time: until the live rows are replaced, and while they are."""
     manifest = _manifest(context)
     entries, trees = _models(manifest, context.options), _trees(manifest, context)
-    members = [e.member.bytes for e in entries]
-    members += [tree.index.bytes for tree in trees]
-    staged = int(sum(entry.raw_bytes for entry in entries) * STAGED_SHARE)
-    yield Need(directory=context.workspace.path, bytes=sum(members), why="the extracted members")
-    databases = context.output("fetch_archive")["databases"]
-    for directory in _row_directories(databases, context) if entries else ():
-        yield Need(directory=directory, bytes=staged, why="the staged rows")
-    if not context.options["check"]:
-        for tree in trees:
-            directory = storages.staged_in(target.live_path(context, tree.name))
-            room = taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries)
-            yield Need(
-                directory=directory, bytes=room, files=tree.entries, why=f"storage {tree.name}"
-            )
+    workspace = context.workspace.path
+    members = [each.member.bytes for each in entries] + [tree.index.bytes for tree in trees]
+    extracted = taken_by(workspace, bytes_=sum(members), files=len(members))
+    why = "the extracted members"
+    always = [Need(directory=workspace, bytes=extracted, place="workspace", why=why)]
+    rows = list(_rows_by_database(context))
+    always += [room.to_stage(staging, found) for staging, found in rows]
+    if context.options["check"]:
+        yield always
+        return
+    always += [_room_of(tree, context) for tree in trees]
+    yield always
+    safety = _needs_of_safety(context)
+    yield from ([*always, *phase] for phase in safety)
+    kept = [need for need in safety[-1] if need.place == "destination"] if safety else []
+    to_apply = room.to_apply_beside if target.is_scratch(context) else room.to_apply
+    yield [*always, *kept, *(to_apply(staging, found) for staging, found in rows)]
 
 
-def _row_directories(databases: Sequence[str], context: Context) -> Sequence[Path]:
-    """Where rows take room: in staging, and again where they are applied."""
-    found = data_apply.directories(databases, context.workspace.path)
-    return [context.workspace.path] * len(found) if target.is_scratch(context) else found
+def _needs_of_safety(context: Context) -> Sequence[Sequence[Need]]:
+    if not context.options.get("safety"):
+        return ()
+    try:
+        return list(dump.phases(_safety(context), context.workspace.path))
+    except (ConfigurationError, DatabaseError):
+        return ()  # tables that are missing here are told by check_compatibility, with the cure
+
+
+def _rows_by_database(context: Context) -> Iterator[tuple[Staging, room.Entries]]:
+    """What goes into each live database, or into a scratch one beside it."""
+    found: dict[str, dict[registry.ModelType, ModelEntry]] = {}
+    for definition in _definitions(_manifest(context), context.options):
+        for entry in definition.models:
+            if model := versions.target(entry):
+                found.setdefault(versions.database_of(definition), {})[model] = entry
+    for alias, entries in sorted(found.items()):
+        yield _staging(context, alias), entries
+
+
+def _taken(context: Context) -> dict[str, int]:
+    """What the workspace and the live databases take."""
+    return {
+        "workspace": taken_in(context.workspace.path),
+        "database": sum(room.taken(staging) for staging, _ in _rows_by_database(context)),
+    }
+
+
+def _taken_since(context: Context) -> dict[str, int]:
+    """How much more that is than before; not asked in a drill, whose files would be counted."""
+    if target.is_scratch(context):
+        return {}
+    before = context.output("check_space")["taken"]
+    return {place: max(0, now - before[place]) for place, now in _taken(context).items()}
+
+
+def _room_of(tree: StorageEntry, context: Context) -> Need:
+    directory = storages.staged_in(target.live_path(context, tree.name))
+    return Need(
+        directory=directory,
+        bytes=taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries),
+        files=tree.entries,
+        place="workspace" if target.is_scratch(context) else "media",
+        why=f"storage {tree.name}",
+    )
 
 
 def _found_before(context: Context) -> list[Finding]:
@@ -522,21 +577,23 @@ def _is_applied(run: Run) -> bool:
     return not found.exists()
 
 
-def _apply_data(context: Context) -> None:
+def _apply_data(context: Context) -> dict[str, int]:
+    """Returns what was taken at most: just before the commit, or, by logs, after it."""
     stagings = _by_database(context)
-    if target.is_scratch(context):
-        data_apply.apply(stagings, mode=context.options["mode"], mark=None, tick=context.tick)
-    elif stagings:
+    seen: list[dict[str, int]] = []
+
+    def marked() -> None:
+        seen.append(_taken_since(context))
+        _mark_applied(context)
+
+    mark = None if target.is_scratch(context) else marked
+    if stagings or mark is None:
         with _room_made_again(stagings):
-            data_apply.apply(
-                stagings,
-                mode=context.options["mode"],
-                mark=lambda: _mark_applied(context),
-                tick=context.tick,
-            )
+            data_apply.apply(stagings, mode=context.options["mode"], mark=mark, tick=context.tick)
     else:
         with transaction.atomic(using=conf.database()):
             _mark_applied(context)
+    return most_used([*seen, _taken_since(context)])
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 from diskette.core.checksum import CHUNK_BYTES, Source, Tally, Tick
 from diskette.core.exceptions import (
@@ -51,10 +52,16 @@ _FILE_MODES = 0o777
 _DIRECTORY_MODES = 0o3777
 
 
+class Staged(NamedTuple):
+    tree: Path
+    taken: int
+    """Bytes of its files, in whole blocks."""
+
+
 def stage(
     entry: StorageEntry, tree: Path | Source, index: Path, live: Path, run: str, *, tick: Tick
-) -> Path:
-    """Unpack a storage's members where `swap` will find them. Returns the staged tree.
+) -> Staged:
+    """Unpack a storage's members where `swap` will find them.
 
     The index must have been checked, by extracting it; the tree is checked against that, so it
     may be read where it lies (`ArchiveReader.content`), without room for a copy of it.
@@ -65,7 +72,7 @@ def stage(
     """
     place = Place.for_staging(live, run)
     if place.has_begun:
-        return place.staged
+        return Staged(place.staged, 0)
     parent = place.staged.parent
     with disk_errors_named(parent, needed=entry.raw_bytes):
         parent.mkdir(parents=True, exist_ok=True)
@@ -73,19 +80,17 @@ def stage(
         remove_tree(place.staged)
         try:
             place.staging.mkdir(mode=PRIVATE_DIRECTORY)
-            _unpack(entry, tree, index, place, tick)
+            taken = _unpack(entry, tree, index, place, tick)
             # After a power cut, too, what a committed load swaps in must be there.
             sync_filesystem(place.staging)
         except BaseException:
             remove_tree(place.staging)
             raise
         place.staging.rename(place.staged)
-    return place.staged
+    return Staged(place.staged, taken)
 
 
-def _unpack(
-    entry: StorageEntry, tree: Path | Source, index: Path, place: Place, tick: Tick
-) -> None:
+def _unpack(entry: StorageEntry, tree: Path | Source, index: Path, place: Place, tick: Tick) -> int:
     with (
         frames_of(tree, archive=entry.tree.name, name="its tree") as frames,
         frames_of(index, archive=entry.index.name, name="its list") as lines,
@@ -99,6 +104,7 @@ def _unpack(
         for listed in _listed(entry, reader, lines):
             unpacker.take(listed)
         unpacker.finish()
+        return unpacker.blocks * unpacker.block
 
 
 def _listed(entry: StorageEntry, reader: TarReader, lines: FrameReader) -> Iterator[Entry]:
@@ -150,6 +156,9 @@ class _Unpacker:
         self._is_root = os.geteuid() == 0
         self._made_as = (os.geteuid(), os.getegid())
         """Whose files are when they are made."""
+        self.block = os.statvfs(place.staging).f_frsize
+        self.blocks = 0
+        """That files take, in all."""
 
     def take(self, entry: Entry) -> None:
         self._guard.admit(entry)
@@ -210,6 +219,7 @@ class _Unpacker:
     def _make_file(self, entry: Entry, name: str, directory: int) -> None:
         opened = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
         self._unfinished.add(opened)
+        self.blocks -= -entry.stored // self.block
         writer, tally = next(self._turns), Tally(_Opened(opened))
         for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
             if start:

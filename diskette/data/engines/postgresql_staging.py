@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import psycopg
@@ -17,6 +18,7 @@ from django.db.models import DecimalField, Model
 from psycopg.pq import TransactionStatus
 
 from diskette import conf
+from diskette.data.engines.layout import Layout
 from diskette.data.engines.staging import (
     KEYLESS,
     LINE,
@@ -114,8 +116,31 @@ class _Key(NamedTuple):
     definition: str
 
 
+LAYOUT = Layout(
+    page=8192,
+    row=32,
+    entry=12,
+    filled=0.8,
+    patterns=True,
+    staged_indexes=False,
+    widths={
+        Kind.INTEGER: 8,
+        Kind.FLOAT: 8,
+        Kind.DECIMAL: 10,
+        Kind.BOOLEAN: 1,
+        Kind.DATE: 4,
+        Kind.TIME: 8,
+        Kind.INSTANT: 8,
+        Kind.DURATION: 16,
+        Kind.UUID: 16,
+        Kind.ADDRESS: 12,
+    },
+)
+
+
 class PostgreSQLStaging(EngineStaging):
     shortcuts = SHORTCUTS
+    layout = LAYOUT
     overriding = "OVERRIDING SYSTEM VALUE"
 
     def __init__(self, *args: Any) -> None:
@@ -260,6 +285,16 @@ class PostgreSQLStaging(EngineStaging):
     def drop(self) -> None:
         with self._transaction():
             self.execute(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE')
+
+    def volume(self) -> Path | None:
+        """Seen only where the server is this machine's own, and tells."""
+        found = self.query("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
+        host = self.connection.connection.info.host
+        is_here = host.startswith("/") and found and Path(found[0][0]).is_dir()
+        return Path(found[0][0]) if is_here else None
+
+    def taken(self) -> int:
+        return int(self.scalar("SELECT pg_database_size(current_database())"))
 
     @contextmanager
     def opened(self, *, writing: bool) -> Iterator[None]:  # noqa: ARG002 - for SQLite
