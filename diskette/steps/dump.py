@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from diskette import conf, registry, storages
 from diskette.core import archive, catalog, naming, plan
+from diskette.core.assembling import draft_of, piece_bytes, write_archive
 from diskette.core.exceptions import (
     ConfigurationError,
     DisketteError,
@@ -50,6 +51,7 @@ from diskette.core.space import (
 )
 from diskette.core.version import __version__
 from diskette.models import Archive, Run, stored
+from diskette.steps.alone import alone
 from diskette.steps.context import Context
 
 if TYPE_CHECKING:
@@ -292,15 +294,16 @@ def collect_storage(context: Context) -> StepReport:
 
 
 def assemble_archive(context: Context) -> StepReport:
-    """Join the parts into one file, beside where it will be published."""
+    """Make one file of the parts, beside where it will be published; they go meanwhile."""
     manifest, members = _manifest(context)
     directory = Path(context.options["destination"])
     with disk_errors_named(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / f".{context.run.pk}.{context.step.token}.partial"
+    partial = directory / _partial_name(context.run)
     context.expect(sum(entry.bytes for entry in manifest.members), "bytes")
-    workspace = taken_in(context.workspace.path)
-    archive.write_archive(partial, manifest, members, context.tick)
+    with alone(context, "assembly"):
+        workspace = taken_in(context.workspace.path)
+        write_archive(partial, manifest, members, context.tick)
     return StepReport(
         stats={"members": len(members) + 1, "bytes": partial.stat().st_size},
         output={
@@ -415,24 +418,30 @@ def phases(
     workspace: Path,
     measured: Mapping[storages.Storage, storages.Measure] | None = None,
 ) -> Iterator[Sequence[Need]]:
-    """What a dump takes at a time: while its parts are made, and while they are joined."""
+    """What a dump takes at a time: while its parts are made, and once they are joined.
+
+    In between, what the archive takes more the parts take less, but for a piece of one of them.
+    """
     if measured is None:
         measured = {tree: storages.measure(tree) for tree in _storages(options)}
     definitions = _resolution(options).definitions
     rows = [size for each in definitions for size in _packed_rows(each)]
     trees = [size for each in measured.values() for size in (each.packed_tree, each.packed_index)]
     members = [*rows, *trees]
+    copied = sum(snapshots.room_needed(alias) for alias in _aliases(options))
+    held = Need(directory=workspace, bytes=copied, place="workspace", why="the databases' copies")
+    always = [held] if copied else []
     room = taken_by(workspace, bytes_=sum(members), files=len(members))
-    room += sum(snapshots.room_needed(alias) for alias in _aliases(options))
     parts = Need(directory=workspace, bytes=room, place="workspace", why="the parts")
+    piece = piece_bytes(max(members, default=0))
     joined = Need(
         directory=Path(options["destination"]),
-        bytes=sum(members) + MEMBER_BYTES * len(members),
+        bytes=sum(members) + MEMBER_BYTES * len(members) + piece,
         place="destination",
         why="the archive",
     )
-    yield (parts,)
-    yield (parts, joined)
+    yield [*always, parts]
+    yield [*always, joined]
 
 
 def has_rows(applications: Sequence[str] = ()) -> bool:
@@ -448,7 +457,13 @@ def partials(run: Run) -> list[Path]:
     """Archives that the run began and did not publish."""
     if run.kind != plan.Kind.DUMP or "destination" not in run.options:
         return []
-    return sorted(Path(run.options["destination"]).glob(f".{run.pk}.*.partial"))
+    partial = Path(run.options["destination"]) / _partial_name(run)
+    return [path for path in (partial, draft_of(partial)) if path.exists()]
+
+
+def _partial_name(run: Run) -> str:
+    """The same for each attempt, for one goes on where another was cut off."""
+    return f".{run.pk}.partial"
 
 
 def _require_directory(destination: Path) -> None:

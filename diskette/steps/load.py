@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +33,7 @@ from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepRepor
 from diskette.core.space import Need, by_place, require, taken_by, taken_in
 from diskette.models import Now, Run, Step
 from diskette.steps import dump, proofs, target
+from diskette.steps.alone import alone
 from diskette.steps.context import Context, most_used
 from diskette.steps.selection import select
 
@@ -58,7 +57,6 @@ else:
 
 logger = logging.getLogger(__name__)
 
-LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
 
 
@@ -262,7 +260,8 @@ def apply(context: Context) -> StepReport:
     context.expect(sum(entry.rows for entry in entries), "rows")
     used = {} if _is_applied(context.run) else _apply_data(context)
     lives = [live for _, live in _live_trees(context)]
-    with _alone(context):
+    # Two that rename at once would put the new tree aside as if it were the old one.
+    with alone(context, "swap"):
         for live in lives:
             storages.swap(live, str(context.run.pk))
     return StepReport(stats={"models": len(entries), "storages": len(lives)}, output={"used": used})
@@ -611,30 +610,6 @@ def _room_made_again(stagings: Iterable[Staging]) -> Iterator[None]:
             except (DisketteError, DatabaseError, OSError):  # the run's end tries again
                 logger.exception("the staged rows in %s cannot be dropped", staging.database)
         raise
-
-
-@contextmanager
-def _alone(context: Context) -> Iterator[None]:
-    """Wait for a copy of this step that was taken for dead in the middle of its renames.
-
-    Two that rename at once would put the new tree aside as if it were the old one.
-    """
-    with (context.workspace.path / "swap.lock").open("w") as lock:
-        while not _locked(lock.fileno()):
-            context.tick(0)
-            time.sleep(LOCK_POLL_SECONDS)
-        context.confirm()
-        yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a filesystem without locks: that the step is still ours has to do
-    return True
 
 
 def _mark_applied(context: Context) -> None:
