@@ -68,7 +68,7 @@ def write_archive(
 
 def piece_bytes(part: int) -> int:
     """How much of a part of so many bytes is there twice, while it is moved."""
-    return min(max(part // SHARE, SMALLEST_PIECE), LARGEST_PIECE)
+    return min(max(part // SHARE, SMALLEST_PIECE), LARGEST_PIECE, part)
 
 
 def draft_of(target: Path) -> Path:
