@@ -12,13 +12,11 @@ import orjson
 from diskette.core.archive import LARGEST_MANIFEST
 from diskette.core.exceptions import ForeignArchive, MemberMissing, UnsafeMember, UnsupportedFormat
 from diskette.core.files import printable
-from diskette.core.manifest import MANIFEST_NAME, is_storage_name
+from diskette.core.manifest import MANIFEST_NAME, UNKNOWN, is_storage_name
 from diskette.core.report import JSON
 from diskette.core.tar import Kind
 from diskette.original.spool import Member, Spool
 
-UNKNOWN = "unknown"
-"""For what the original's archives do not say."""
 DATA = "data"
 
 
