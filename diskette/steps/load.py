@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from diskette import conf, fetch, registry, storages
 from diskette.core import plan
-from diskette.core.archive import ArchiveReader
+from diskette.core.archive import ArchiveReader, Survey
 from diskette.core.checksum import BLAKE2B_DIGITS, blake2b_of, digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from diskette.data import integrity, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
-    from diskette.doctor import versions
+    from diskette.doctor import archives, versions
 else:
+    archives = Lazy("diskette.doctor.archives")
     original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
@@ -121,22 +122,41 @@ def verify_archive(context: Context) -> StepReport:
     context.expect(path.stat().st_size, "bytes")
     with ArchiveReader(path) as reader:
         survey = reader.survey(context.tick)
-        if survey.findings and not context.options.get("salvage"):
-            raise FindingsError(survey.findings)
-        saved = salvage.of_damage(reader, survey) if survey.findings else None
+        saved = _saved(reader, survey, context) if survey.findings else None
+        lost = list(_files_lost(reader, survey, context)) if saved else []
     stats = {"bytes": path.stat().st_size}
     if saved is None:
         return StepReport(stats=stats)
     trees = [entry.tree.name for entry in reader.manifest.storages]
     return StepReport(
         stats=stats,
-        findings=saved.findings,
+        findings=[*saved.findings, *lost],
         output={
             "left_out": list(saved.left_out),
             "damaged_trees": [name for name in trees if name not in survey.whole],
             "places": dict(survey.places),
         },
     )
+
+
+def _saved(reader: ArchiveReader, survey: Survey, context: Context) -> salvage.Salvage:
+    """What a salvage leaves out. Raises FindingsError where none is wanted, or nothing is left."""
+    if not context.options.get("salvage"):
+        raise FindingsError(salvage.refused(survey.findings, archives.DAMAGED))
+    manifest, trees = reader.manifest, _trees(reader.manifest, context)
+    saved = salvage.of_damage(reader, survey, _models(manifest, context), trees)
+    chosen = select(manifest, context.options, saved.left_out)
+    if not chosen.definitions and all(tree.index.name in saved.left_out for tree in trees):
+        raise FindingsError(salvage.nothing_whole(survey.findings))
+    return saved
+
+
+def _files_lost(reader: ArchiveReader, survey: Survey, context: Context) -> Iterable[Finding]:
+    """Told here by a check, which unpacks nothing."""
+    if not context.options["check"]:
+        return ()
+    trees = _trees(reader.manifest, context)
+    return salvage.files_lost(reader, survey, trees, lambda _: context.tick(0))
 
 
 def extract_archive(context: Context) -> StepReport:
@@ -224,6 +244,8 @@ def check_integrity(context: Context) -> StepReport:
             drop_stale=bool(context.options.get("drop_stale")),
         )
         context.tick(0)
+    left_out = _models_left_out(context)
+    found = [salvage.explained(each, left_out) for each in found]
     _refuse([*_found_before(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
     return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
@@ -351,6 +373,7 @@ def _proves(context: Context) -> bool:
     is_partial = any(options.get(each) for each in ("applications", "models", "exclude"))
     is_partial |= not (options["data"] and options["storages"])
     is_tolerant = bool(options["ignore_nonexistent"] or options.get("drop_stale"))
+    is_tolerant |= bool(_survey(context))
     is_compared = verified.get("incomparable") == []
     return is_compared and not (is_partial or is_tolerant or fetch.is_url(context.run.archive))
 
@@ -448,6 +471,12 @@ def _survey(context: Context) -> Mapping[str, JSON]:
 
 def _left_out(context: Context) -> Sequence[str]:
     return list(_survey(context).get("left_out", ()))
+
+
+def _models_left_out(context: Context) -> Sequence[str]:
+    """Labels of models whose rows are damaged."""
+    left_out = _left_out(context)
+    return [e.model for e in _manifest(context).models if e.member.name in left_out]
 
 
 def _nothing_whole() -> StepReport:

@@ -6,14 +6,16 @@ look like all of them. A storage's files are taken one by one, for each has a di
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from humanize import intcomma
 
+from diskette import storages
 from diskette.core.archive import ArchiveReader, Survey
-from diskette.core.exceptions import FindingsError, ForeignArchive
-from diskette.core.manifest import StorageEntry
+from diskette.core.checksum import Tick
+from diskette.core.exceptions import ForeignArchive
+from diskette.core.manifest import ModelEntry, StorageEntry
 from diskette.core.report import Finding, Severity
 from diskette.storages import Loss
 
@@ -31,23 +33,67 @@ class Salvage:
     """The damage, and what is left out for it; warnings, for the user knows of it."""
 
 
-def of_damage(reader: ArchiveReader, survey: Survey) -> Salvage:
-    """Raises FindingsError where nothing is whole, ForeignArchive for another manifest's."""
+def of_damage(
+    reader: ArchiveReader,
+    survey: Survey,
+    models: Sequence[ModelEntry],
+    trees: Sequence[StorageEntry],
+) -> Salvage:
+    """What of these is left out. Raises ForeignArchive for a manifest that is another's."""
     if reader.is_disowned(survey):
         why = f"its manifest is not the one that SHA256SUMS was made of, {BY_HAND}"
         raise ForeignArchive(reader.name, why)
-    manifest = reader.manifest
-    models = [e for e in manifest.models if e.member.name not in survey.whole]
-    trees = [e for e in manifest.storages if not _can_be_read(e, survey)]
-    if len(models) == len(manifest.models) and len(trees) == len(manifest.storages):
-        raise FindingsError(survey.findings)
+    models = [each for each in models if each.member.name not in survey.whole]
+    trees = [each for each in trees if not _can_be_read(each, survey)]
     found = [replace(each, severity=Severity.WARNING) for each in survey.findings]
-    found += [_model_left_out(entry.model, entry.rows) for entry in models]
-    found += [_storage_left_out(entry) for entry in trees]
+    found += [_model_left_out(each.model, each.rows) for each in models]
+    found += [_storage_left_out(each) for each in trees]
     return Salvage(
-        left_out=(*(e.member.name for e in models), *(e.index.name for e in trees)),
+        left_out=(*(each.member.name for each in models), *(each.index.name for each in trees)),
         findings=tuple(found),
     )
+
+
+def files_lost(
+    reader: ArchiveReader, survey: Survey, trees: Iterable[StorageEntry], tick: Tick
+) -> Iterator[Finding]:
+    """What unpacking these storages would leave out, for those who only ask."""
+    for each in trees:
+        if each.tree.name not in survey.whole and _can_be_read(each, survey):
+            parts = (reader.content(part.name, survey.places) for part in (each.tree, each.index))
+            yield from of_files(each, storages.examine(each, *parts, whole=False, tick=tick))
+
+
+def refused(findings: Sequence[Finding], hint: str) -> list[Finding]:
+    """Damage that ends a load, with the cure."""
+    return [replace(each, hint=each.hint or hint) for each in findings]
+
+
+def nothing_whole(findings: Sequence[Finding]) -> list[Finding]:
+    """The same, where a salvage would have nothing to load."""
+    nothing = Finding(
+        code="not-salvaged",
+        severity=Severity.ERROR,
+        message="Of what is to be loaded, nothing is whole in this archive.",
+        hint="Use another archive; docs/by-hand.md shows how to take out of this one what is left.",
+    )
+    return [*findings, nothing]
+
+
+def explained(finding: Finding, left_out: Collection[str]) -> Finding:
+    """A reference that leads nowhere because its target was left out: what to do about that.
+
+    `left_out`: labels of models.
+    """
+    if finding.code != "foreignkey-missing" or finding.target not in left_out:
+        return finding
+    target = finding.target
+    hint = (
+        f"The rows of {target} in this archive are damaged and left out. Load them from another "
+        f"archive first (--no-storages --model {target}), or make those that are named by hand, "
+        "with these keys; then salvage again. Or leave out what refers to them: --exclude-data."
+    )
+    return replace(finding, hint=hint)
 
 
 def of_files(entry: StorageEntry, loss: Loss) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ def complete(staged: Path, live: Path, tick: Tick) -> None:
 def _make(target: Path, live: Path, tick: Tick) -> None:
     target.mkdir(mode=PRIVATE_DIRECTORY)
     complete(target, live, tick)
-    shutil.copystat(live, target)
+    _describe(target, live)
 
 
 def _link(live: Path, target: Path) -> None:
@@ -48,4 +48,13 @@ def _link(live: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        shutil.copy2(live, target, follow_symlinks=False)
+        shutil.copyfile(live, target, follow_symlinks=False)
+        _describe(target, live)
+
+
+def _describe(target: Path, live: Path) -> None:
+    """Give it the owner, mode and times of the live one."""
+    if os.geteuid() == 0:
+        found = live.lstat()
+        os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+    shutil.copystat(live, target, follow_symlinks=False)

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, User
 import diskette
 from diskette.core.archive import SUMS_NAME
 from diskette.core.tar import BLOCK_BYTES
+from diskette.models import Archive, Run
 from tests.commands.conftest import run
 from tests.commands.test_verify import flip, member_of, overwrite, place_of
 from tests.storages.trees import look
@@ -60,6 +61,7 @@ def test_without_being_told_it_refuses_and_says_how(project, archive):
     done = run("diskette_load", str(archive), "--no-input")
 
     assert done.code == 1
+    assert "diskette_load ARCHIVE --salvage" in Run.objects.first().all_findings[0].hint
     assert User.objects.get().username == "grace"
     assert (project.media / "new.txt").exists()
 
@@ -80,6 +82,7 @@ def test_a_model_that_is_damaged_stays_as_it_is_and_the_others_come_back(project
     assert (finding["model"], finding["count"], finding["severity"]) == ("auth.Group", 1, "warning")
     assert (project.media / "n.bin").read_bytes() == b"n.bin" + NOISE
     assert not (project.media / "new.txt").exists()
+    assert not Archive.objects.exclude(proven_at=None).exists()
     assert project.left_over() == []
 
 
@@ -91,7 +94,10 @@ def test_references_to_what_was_left_out_are_checked_against_what_is_here(projec
     code, shape = salvaged(archive)
 
     assert code == 4
-    assert "foreignkey-missing" in {each["code"] for each in shape["findings"]}
+    (finding,) = [each for each in shape["findings"] if each["code"] == "foreignkey-missing"]
+    assert (finding["model"], finding["target"]) == ("auth.User_groups", "auth.Group")
+    assert (finding["keys"], finding["count"]) == ([["editors"]], 1)
+    assert "--model auth.Group" in finding["hint"]
     assert User.objects.get().username == "grace"
     assert (project.media / "new.txt").exists()
 
@@ -187,14 +193,35 @@ def test_damage_of_the_sums_alone_costs_nothing(project, archive):
     assert User.objects.get().username == "ada"
 
 
-def test_nothing_whole_is_refused(project, archive):
-    raw = archive.read_bytes()
-    first = min(place_of(archive, name) for name in [member_of(archive, "auth.Group")])
-    archive.write_bytes(raw[: first - BLOCK_BYTES])
+@pytest.mark.usefixtures("later")
+def test_a_check_lists_all_that_would_be_left_out_and_writes_nothing(project, archive):
+    flip(archive, place_of(archive, member_of(archive, "auth.Group")) + 20)
+    Group.objects.update(name="editors")
+    break_file(archive, b"n.bin")
+    before = look(project.media)
 
-    code, shape = salvaged(archive)
+    code, shape = salvaged(archive, "--check")
+
+    assert (code, shape["state"]) == (0, "succeeded")
+    assert [(each["model"], each["keys"]) for each in left_out(shape)] == [
+        ("auth.Group", []),
+        (None, ["n.bin", "other.bin"]),
+    ]
+    assert User.objects.get().username == "grace"
+    assert look(project.media) == before
+    assert project.left_over() == []
+
+
+@pytest.mark.usefixtures("later")
+def test_nothing_whole_of_what_was_asked_for_is_refused(project, archive):
+    flip(archive, place_of(archive, member_of(archive, "auth.Group")) + 20)
+
+    code, shape = salvaged(archive, "--model", "auth.Group", "--no-storages")
 
     assert (code, shape["state"]) == (1, "failed")
+    (finding,) = left_out(shape)
+    assert finding["severity"] == "error"
+    assert Group.objects.get().name == "writers"
 
 
 def test_a_whole_archive_is_loaded_as_ever(project, archive):
