@@ -34,6 +34,8 @@ class State(StrEnum):
     DAMAGED = "damaged"
     FOREIGN = "foreign"
     """Not Diskette's, as far as one can tell."""
+    UNPROVEN = "unproven"
+    """The original Diskette's, all of it read: nothing speaks against it, and nothing proves it."""
     VANISHED = "vanished"
 
 
