@@ -355,7 +355,7 @@ def _advance(using: str) -> str:
     return "SELECT 1"
 
 
-class TestForeignKeysOfEmptyTables:
+class TestForeignKeysAndIndexesOfEmptyTables:
     """They are set aside while rows are written, and back at the end."""
 
     def test_they_are_as_they_were(self, tmp_path, databases, settings):
@@ -363,13 +363,13 @@ class TestForeignKeysOfEmptyTables:
         samples.fill(SQLITE)
         chosen = all_models(SQLITE, POSTGRESQL)
         loading = Loading(Archive(tmp_path).dump(SQLITE, chosen), POSTGRESQL).stage()
-        before = _foreign_keys()
+        before = _foreign_keys(), _indexes()
         loading.check()
 
         loading.apply()
-        assert _foreign_keys() == before
+        assert (_foreign_keys(), _indexes()) == before
         loading.apply()
-        assert _foreign_keys() == before
+        assert (_foreign_keys(), _indexes()) == before
 
     def test_they_hold_what_was_written(self, tmp_path, databases, settings):
         settings.DISKETTE_DATABASE = POSTGRESQL
@@ -382,6 +382,38 @@ class TestForeignKeysOfEmptyTables:
         assert refused.value.table == "library_city"
         assert "(9)" in str(refused.value)
         assert not library.City.objects.using(POSTGRESQL).exists()
+
+    def test_an_index_that_sql_alone_cannot_bring_back_stays(self, tmp_path, databases, settings):
+        settings.DISKETTE_DATABASE = POSTGRESQL
+        archive = Archive(tmp_path).write(library.Genre, {"pk": 1, "name": "g"})
+        execute(POSTGRESQL, "CREATE INDEX told ON library_genre (name) WITH (fillfactor = 70)")
+        execute(POSTGRESQL, "CREATE INDEX plain ON library_genre (name) WITH (fillfactor = 70)")
+        execute(POSTGRESQL, "COMMENT ON INDEX told IS 'for the search'")
+        try:
+            kept, anew, definition = _index("told"), _index("plain"), _index("plain")[1]
+            Loading(archive, POSTGRESQL).stage().apply()
+
+            assert _index("told") == kept
+            assert _index("plain") != anew
+            assert _index("plain")[1] == definition
+        finally:
+            execute(POSTGRESQL, "DROP INDEX told, plain")
+
+
+def _index(name: str) -> tuple:
+    """Its number, which only the same index keeps, and its definition."""
+    with connections[POSTGRESQL].cursor() as cursor:
+        cursor.execute("SELECT %s::regclass::oid, pg_get_indexdef(%s::regclass)", [name, name])
+        return cursor.fetchone()
+
+
+def _indexes() -> list:
+    with connections[POSTGRESQL].cursor() as cursor:
+        cursor.execute(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid"
+            " FROM pg_index WHERE indrelid::regclass::text LIKE 'library%' ORDER BY 1"
+        )
+        return cursor.fetchall()
 
 
 def _foreign_keys() -> list:

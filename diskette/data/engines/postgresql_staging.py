@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import psycopg
 from django.db import InterfaceError, OperationalError, transaction
@@ -17,6 +17,8 @@ from django.db.models import DecimalField, Model
 from psycopg.pq import TransactionStatus
 
 from diskette import conf
+from diskette.data.engines import postgresql_aside
+from diskette.data.engines.postgresql_aside import Aside
 from diskette.data.engines.staging import (
     KEYLESS,
     LINE,
@@ -104,14 +106,6 @@ SHORTCUTS = {
     Kind.DURATION: Shortcut(types=frozenset({str}), write=_duration),
 }
 """PostgreSQL reads these as Diskette writes them, and refuses what is none of them."""
-
-
-class _Key(NamedTuple):
-    """A foreign key as PostgreSQL has it, quoted."""
-
-    table: str
-    name: str
-    definition: str
 
 
 class PostgreSQLStaging(EngineStaging):
@@ -281,38 +275,22 @@ class PostgreSQLStaging(EngineStaging):
             aside = self._set_aside(models)
             yield partial(self._enforce, aside)
 
-    def _set_aside(self, models: Sequence[type[Model]]) -> list[_Key]:
-        """Take away, until the end, the foreign keys among tables that are empty.
-
-        One join at the end costs a tenth of a trigger for each row. It takes a lock that
-        keeps readers out, so tables that have something to read keep their keys.
-        """
+    def _set_aside(self, models: Sequence[type[Model]]) -> list[Aside]:
         empty = [name for name in map(self.live, models) if self._is_empty(name)]
-        with self.connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT conrelid::regclass::text, quote_ident(conname),"
-                " pg_get_constraintdef(key.oid)"
-                " FROM pg_constraint AS key JOIN pg_class AS child ON child.oid = conrelid"
-                " JOIN pg_class AS parent ON parent.oid = confrelid"
-                " WHERE contype = 'f' AND convalidated AND conparentid = 0"
-                " AND child.relkind = 'r' AND parent.relkind = 'r'"
-                " AND pg_has_role(child.relowner, 'USAGE')"
-                " AND pg_has_role(parent.relowner, 'USAGE')"
-                " AND conrelid = ANY(%s::regclass[]) AND confrelid = ANY(%s::regclass[])",
-                [empty, empty],
-            )
-            keys = [_Key(*row) for row in cursor.fetchall()]
-        for key in keys:
-            self.execute(f"ALTER TABLE {key.table} DROP CONSTRAINT {key.name}")
-        return keys
+        aside = postgresql_aside.found(self.connection, empty)
+        for each in aside:
+            self.execute(each.take)
+        return aside
 
     def _is_empty(self, table: str) -> bool:
         return not self.scalar(f"SELECT EXISTS (SELECT 1 FROM {table})")
 
-    def _enforce(self, aside: Sequence[_Key]) -> None:
+    def _enforce(self, aside: Sequence[Aside]) -> None:
+        """Indexes first: the proof of a foreign key may use them."""
         self.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for key in aside:
-            self.execute(f"ALTER TABLE {key.table} ADD CONSTRAINT {key.name} {key.definition}")
+        self.execute("SET LOCAL default_tablespace = ''")  # where the indexes were
+        for each in reversed(aside):
+            self.execute(each.bring_back)
 
     def live(self, model: type[Model]) -> str:
         """Looked up without the temporary schema, and remembered."""
