@@ -13,7 +13,7 @@ from diskette.storages.measuring import Measure, measure
 from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
 from diskette.storages.proving import prove
-from diskette.storages.staging import stage
+from diskette.storages.staging import salvage, stage
 from diskette.storages.swapping import discard, settle, swap
 from diskette.storages.walking import Excludes, walk
 
@@ -31,6 +31,7 @@ __all__ = [
     "measure",
     "prove",
     "resolve",
+    "salvage",
     "settle",
     "stage",
     "staged_in",
