@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -49,6 +50,11 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_SCHEDULE": {},
     "DISKETTE_RETENTION": None,
     "DISKETTE_VERIFY_SAMPLE": "10%",
+    "DISKETTE_NOTIFY_MAIL": None,
+    "DISKETTE_NOTIFY_SECRET_URLS": (),
+    "DISKETTE_NOTIFY_SECRET_PINGS": {},
+    "DISKETTE_NOTIFY_SUCCESS": False,
+    "DISKETTE_NOTIFY_TIMEOUT": 10,
 }
 """Every setting and what it is when absent."""
 
@@ -251,6 +257,54 @@ def schedule() -> Mapping[str, str | float | None]:
 def time_zone() -> tzinfo:
     """The project's, whether or not it stores aware instants."""
     return ZoneInfo(settings.TIME_ZONE)
+
+
+def notify_mail() -> tuple[str, ...]:
+    """Addresses that messages go to: the setting's, or those of ADMINS."""
+    value = get("DISKETTE_NOTIFY_MAIL")
+    people = settings.ADMINS if value is None else value
+    return tuple(each if isinstance(each, str) else each[1] for each in people)
+
+
+def notify_urls() -> tuple[str, ...]:
+    """Services that messages go to, as apprise writes them; secrets."""
+    return tuple(get("DISKETTE_NOTIFY_SECRET_URLS"))
+
+
+def notify_pings() -> Mapping[str, Mapping[str, str]]:
+    """By kind of run and moment (`start`, `success`, `fail`), what is asked for; secrets."""
+    given = get("DISKETTE_NOTIFY_SECRET_PINGS").items()
+    return {kind: ping if isinstance(ping, Mapping) else _pings(ping) for kind, ping in given}
+
+
+def _pings(url: str) -> Mapping[str, str]:
+    """The addresses of healthchecks.io and what is like it."""
+    parts = urlsplit(url)
+    base = parts.path.rstrip("/")
+    return {
+        "start": parts._replace(path=f"{base}/start").geturl(),
+        "success": url,
+        "fail": parts._replace(path=f"{base}/fail").geturl(),
+    }
+
+
+def notify_success() -> bool:
+    """Whether each success is told, too."""
+    return bool(get("DISKETTE_NOTIFY_SUCCESS"))
+
+
+def notify_timeout() -> float:
+    """Seconds that sending may take."""
+    return float(get("DISKETTE_NOTIFY_TIMEOUT"))
+
+
+def server_email() -> str:
+    """Whom the project's own messages come from."""
+    return str(settings.SERVER_EMAIL)
+
+
+def email_subject_prefix() -> str:
+    return str(settings.EMAIL_SUBJECT_PREFIX)
 
 
 def installed(application: str) -> bool:

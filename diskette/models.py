@@ -73,6 +73,10 @@ class Run(models.Model):
     findings = models.JSONField(default=list)
     """Problems of the run itself; those of steps stay with the steps."""
     archive = models.TextField(blank=True, default="")
+    teller = models.CharField(max_length=255, blank=True, default="")
+    """The process that ended it and tells so."""
+    tell_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """Until its end is told: when another process has to do it."""
     version = models.PositiveIntegerField(default=0)
     """Written first in each transaction on the run: the lock that every engine has."""
 

@@ -6,7 +6,6 @@ carries no authority: what is done stands in the step's row.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,14 @@ from diskette import conf, engine, fetch, messages, runs
 from diskette.core import plan
 from diskette.core.exceptions import RunConflict
 from diskette.core.lazy import Lazy
+from diskette.core.logs import logger_of
 
 if TYPE_CHECKING:
     from diskette.doctor import verifying
 else:
     verifying = Lazy("diskette.doctor.verifying")
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def _take(name: str, step_id: object) -> None:

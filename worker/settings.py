@@ -116,3 +116,15 @@ DISKETTE_SCHEDULE = json.loads(os.environ.get("DISKETTE_SCHEDULE", "{}"))
 DISKETTE_RETENTION = json.loads(os.environ.get("DISKETTE_RETENTION", "null"))
 DISKETTE_QUEUE = config.DUMP_QUEUE
 DISKETTE_LOAD_QUEUE = config.LOAD_QUEUE
+
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "localhost")
+EMAIL_PORT = int(os.environ.get("EMAIL_PORT", "25"))
+EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = _flag("EMAIL_USE_TLS", default=False)
+SERVER_EMAIL = os.environ.get("SERVER_EMAIL", "root@localhost")
+DISKETTE_NOTIFY_MAIL = _words("DISKETTE_NOTIFY_MAIL", "")
+DISKETTE_NOTIFY_SECRET_URLS = os.environ.get("DISKETTE_NOTIFY_SECRET_URLS", "").split()
+DISKETTE_NOTIFY_SECRET_PINGS = json.loads(os.environ.get("DISKETTE_NOTIFY_SECRET_PINGS", "{}"))
+DISKETTE_NOTIFY_SUCCESS = _flag("DISKETTE_NOTIFY_SUCCESS", default=False)
+DISKETTE_NOTIFY_TIMEOUT = float(os.environ.get("DISKETTE_NOTIFY_TIMEOUT", "10"))

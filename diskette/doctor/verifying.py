@@ -7,7 +7,6 @@ has examined all of them after ten nights.
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import replace
 from datetime import datetime
@@ -18,11 +17,12 @@ from django.utils import timezone
 from diskette import conf
 from diskette.core import catalog
 from diskette.core.checksum import Tick, uncounted
+from diskette.core.logs import logger_of
 from diskette.core.report import Finding, Severity
 from diskette.doctor.archives import State, Verdict, examine
 from diskette.models import Archive, stored
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def sample(share: float, destination: Path | None = None) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +14,7 @@ from diskette import conf
 from diskette.core import catalog, retention
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
+from diskette.core.logs import logger_of
 from diskette.core.plan import Kind
 from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.core.retention import Decision, Retention
@@ -22,7 +22,7 @@ from diskette.models import Archive, Run
 from diskette.steps import proofs
 from diskette.steps.context import Context
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def options(

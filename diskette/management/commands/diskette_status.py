@@ -9,8 +9,9 @@ import humanize
 
 from diskette import conf, engine, messages, results
 from diskette.core.report import Finding
+from diskette.core.wording import finding_lines
 from diskette.management.base import DisketteCommand, find_run
-from diskette.management.console import amount, finding_lines, run_line, step_line
+from diskette.management.console import amount, run_line, step_line
 from diskette.models import Run
 from diskette.runs import Handle
 
