@@ -72,7 +72,7 @@ def check_settings(**_: object) -> list[CheckMessage]:
     """Every setting but DISKETTE_APPS."""
     errors = [message for rule in RULES for message in rule.check()]
     errors = [*(errors or _unusable_filename()), *_unusable_retention(), *_living_scratch()]
-    errors += _unusable_drill_check()
+    errors += [*_unusable_drill_check(), *_unusable_limits()]
     return [*errors, *_unknown_settings(), *([] if errors else _doubts())]
 
 
@@ -124,6 +124,16 @@ def _unusable_retention() -> Iterator[CheckMessage]:
     except ConfigurationError as error:
         hint = "Correct it; docs/retention.md lists the rules."
         yield from (Error(each, hint=hint, id="diskette.E023") for each in error.problems)
+
+
+def _unusable_limits() -> Iterator[CheckMessage]:
+    if not isinstance(conf.get("DISKETTE_HEALTH"), Mapping):
+        return  # told already
+    try:
+        conf.health()
+    except ConfigurationError as error:
+        hint = "Correct it; docs/nights.md lists the limits."
+        yield from (Error(each, hint=hint, id="diskette.E070") for each in error.problems)
 
 
 def _living_scratch() -> Iterator[CheckMessage]:
@@ -380,6 +390,12 @@ RULES = (
         _are_schedules,
     ),
     _rule(45, "VERIFY_SAMPLE", "a share such as '10%', up to '100%'", _is_share),
+    _rule(
+        70,
+        "HEALTH",
+        "a dict such as {'archive_hours': 26}",
+        lambda v: isinstance(v, Mapping),
+    ),
     _rule(65, "NOTIFY_MAIL", "a list of addresses, or None", _are_addresses_or_none),
     _rule(66, "NOTIFY_SECRET_URLS", SERVICES, _are_services, is_secret=True),
     _rule(67, "NOTIFY_SECRET_PINGS", PINGS, _are_pings, is_secret=True),

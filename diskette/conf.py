@@ -20,6 +20,7 @@ from django.utils.text import slugify
 
 from diskette.core.catalog import share_of
 from diskette.core.exceptions import ConfigurationError
+from diskette.core.limits import Limits
 from diskette.core.retention import Retention
 
 DEFAULTS: Mapping[str, Any] = {
@@ -50,6 +51,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_SCHEDULE": {},
     "DISKETTE_RETENTION": None,
     "DISKETTE_VERIFY_SAMPLE": "10%",
+    "DISKETTE_HEALTH": {},
     "DISKETTE_NOTIFY_MAIL": None,
     "DISKETTE_NOTIFY_SECRET_URLS": (),
     "DISKETTE_NOTIFY_SECRET_PINGS": {},
@@ -58,7 +60,11 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Every setting and what it is when absent."""
 
-SCHEDULE: Mapping[str, str | float | None] = {"sweep": 60, "dump": "30 3 * * *"}
+SCHEDULE: Mapping[str, str | float | None] = {
+    "sweep": 60,
+    "dump": "30 3 * * *",
+    "health": "10 * * * *",
+}
 """What beat does unless DISKETTE_SCHEDULE says otherwise: seconds, or a crontab.
 
 The night's hour is none that a change of the clock repeats or leaves out.
@@ -252,6 +258,16 @@ def minimal_filesize() -> int:
 def schedule() -> Mapping[str, str | float | None]:
     """When beat does what: seconds, a crontab, or None for never."""
     return {**SCHEDULE, **get("DISKETTE_SCHEDULE")}
+
+
+def is_scheduled(job: str) -> bool:
+    """Whether beat is to send it."""
+    return schedule().get(job) is not None
+
+
+def health() -> Limits:
+    """From where on the backups are in trouble. Raises ConfigurationError with every problem."""
+    return Limits.from_setting(get("DISKETTE_HEALTH"))
 
 
 def time_zone() -> tzinfo:

@@ -28,9 +28,9 @@ logger = logger_of(__name__)
 COUNTED = 100
 """So many runs back it is counted how often one failed in a row."""
 AGAIN = {
-    Kind.DUMP: "python manage.py diskette_dump",
-    Kind.DRILL: "python manage.py diskette_verify --drill",
-    Kind.PRUNE: "python manage.py diskette_prune",
+    Kind.DUMP: "diskette_dump",
+    Kind.DRILL: "diskette_verify --drill",
+    Kind.PRUNE: "diskette_prune",
 }
 
 
@@ -70,6 +70,31 @@ def _not_told(failures: Sequence[str]) -> list[Finding]:
         )
         for failure in failures
     ]
+
+
+# -- health -----------------------------------------------------------------------------
+
+
+def tell_trouble(problems: Sequence[Finding]) -> None:
+    """Say what is wrong with the backups."""
+    count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [f"The backups of {conf.label()} have {count}:"]
+    for problem in problems:
+        lines += ["", *finding_lines(problem)]
+    _tell_health(f"backups of {conf.label()} have {count}", lines, Tone.FAILURE)
+
+
+def tell_health_again(troubles: Sequence[str]) -> None:
+    """Say that nothing is wrong any more; `troubles`: what was."""
+    lines = [f"The backups of {conf.label()} are in order again. What is over:", ""]
+    lines += [f"  {each}" for each in troubles]
+    _tell_health(f"backups of {conf.label()} are in order again", lines, Tone.SUCCESS)
+
+
+def _tell_health(subject: str, lines: Sequence[str], tone: Tone) -> None:
+    more = ["", f"told by  {socket.gethostname()}", "more     python manage.py diskette_health", ""]
+    body = "\n".join([*lines, *more])
+    _not_told(channels.send(Message(subject=f"Diskette: {subject}", body=body, tone=tone)))
 
 
 # -- what there is to say ---------------------------------------------------------------
@@ -182,7 +207,7 @@ def _facts(run: Run) -> Iterator[str]:
         yield f"archive  {run.archive}"
     yield f"more     python manage.py diskette_status {run.pk}"
     if run.state == State.FAILED and (again := AGAIN.get(Kind(run.kind))):
-        yield f"again    {again}"
+        yield f"again    python manage.py {again}"
 
 
 def _found(run: Run) -> Iterator[str]:

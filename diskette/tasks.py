@@ -15,6 +15,7 @@ from celery import current_app, shared_task
 from celery.signals import worker_ready
 
 from diskette import conf, engine, fetch, messages, runs
+from diskette import health as healths
 from diskette.core import plan
 from diskette.core.exceptions import RunConflict
 from diskette.core.lazy import Lazy
@@ -150,9 +151,19 @@ def _begun(start: Callable[..., runs.Handle], who: str) -> str:
         return conflict.run
 
 
+@shared_task(name="diskette.health", acks_late=False)
+def health() -> dict[str, Any]:
+    """Say what is wrong with the backups, and tell people what of it is new, or over.
+
+    Returns what `diskette_health --format json` prints. It is no run: it changes nothing.
+    """
+    return healths.report(at_work=True).to_json()
+
+
 @shared_task(name="diskette.sweep", ignore_result=True)
 def sweep() -> None:
     """Find what was lost and send it again."""
+    healths.saw_sweep()
     messages.publish(engine.sweep())
 
 

@@ -77,6 +77,7 @@ def test_the_defaults_are_fine(plain):
         ("SCRATCH_DATABASE", "postgresql"),
         ("SCHEDULE", {"dump": "0 4 * * mon-fri", "sweep": None}),
         ("RETENTION", {"daily": 7, "within": "2w", "safety": {"last": 3}}),
+        ("HEALTH", {"archive_hours": 50, "workers": None}),
         ("APPS", (("groups", {"models": "auth.Group"}),)),
     ],
 )
@@ -141,6 +142,10 @@ def test_a_value_of_its_kind_is_accepted(plain, name, value):
         ("E040", "SCHEDULE", {"dump": "nightly"}),
         ("E040", "SCHEDULE", {"dump": []}),
         ("E040", "SCHEDULE", "30 3 * * *"),
+        ("E070", "HEALTH", 26),
+        ("E070", "HEALTH", {"archive_hour": 26}),
+        ("E070", "HEALTH", {"failures": 0}),
+        ("E070", "HEALTH", {"workers": True}),
         ("E023", "RETENTION", 7),
         ("E023", "RETENTION", {"last": 0}),
         ("E023", "RETENTION", {"dayly": 3}),

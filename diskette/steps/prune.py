@@ -54,7 +54,7 @@ def decisions(options: Mapping[str, JSON]) -> list[Decision]:
     label = options["label"]
     ours = [each for each in found if each.manifest is None or each.label == label]
     policy = Retention.from_json(options["policy"]) if options["policy"] else None
-    return retention.decide(list(_with_history(ours)), policy, conf.now())
+    return retention.decide(list(with_history(ours)), policy, conf.now())
 
 
 def prune(context: Context) -> StepReport:
@@ -165,7 +165,7 @@ def _is_gone(path: Path, destination: Path) -> bool:
     return path.parent == destination and not path.exists()
 
 
-def _with_history(archives: Iterable[ArchiveInfo]) -> Iterator[ArchiveInfo]:
+def with_history(archives: Iterable[ArchiveInfo]) -> Iterator[ArchiveInfo]:
     """With what only rows know: which loads proved an archive, what it was to hold, its damage."""
     damages = _damages()
     dumps = Run.objects.using(conf.database()).filter(kind=Kind.DUMP)

@@ -14,6 +14,7 @@ from diskette.core.exceptions import RunConflict, UsageError
 from diskette.core.plan import Kind
 from diskette.models import Run
 from tests.engine.conftest import planned
+from worker.servers import await_condition
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -145,9 +146,7 @@ def test_what_a_heartbeat_logs_is_about_its_step(begin, functions, caplog, monke
         raise engine.OperationalError("gone")
 
     def work(context):
-        deadline = engine.time.monotonic() + 10
-        while not caplog.records and engine.time.monotonic() < deadline:
-            engine.time.sleep(0.05)
+        assert await_condition(lambda: bool(caplog.records), seconds=10)
         return StepReport()
 
     monkeypatch.setattr(engine, "_renew", away)
