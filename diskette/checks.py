@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -395,6 +395,12 @@ RULES = (
         "HEALTH",
         "a dict such as {'archive_hours': 26}",
         lambda v: isinstance(v, Mapping),
+    ),
+    _rule(
+        71,
+        "HISTORY",
+        "a number of days above 0, or None",
+        lambda v: v is None or (_is_positive(v) and v <= timedelta.max.days),
     ),
     _rule(65, "NOTIFY_MAIL", "a list of addresses, or None", _are_addresses_or_none),
     _rule(66, "NOTIFY_SECRET_URLS", SERVICES, _are_services, is_secret=True),

@@ -52,6 +52,7 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_RETENTION": None,
     "DISKETTE_VERIFY_SAMPLE": "10%",
     "DISKETTE_HEALTH": {},
+    "DISKETTE_HISTORY": 365,
     "DISKETTE_NOTIFY_MAIL": None,
     "DISKETTE_NOTIFY_SECRET_URLS": (),
     "DISKETTE_NOTIFY_SECRET_PINGS": {},
@@ -268,6 +269,11 @@ def is_scheduled(job: str) -> bool:
 def health() -> Limits:
     """From where on the backups are in trouble. Raises ConfigurationError with every problem."""
     return Limits.from_setting(get("DISKETTE_HEALTH"))
+
+
+def history() -> timedelta | None:
+    """How long ended runs are kept; None: for ever."""
+    return None if (value := get("DISKETTE_HISTORY")) is None else timedelta(days=float(value))
 
 
 def time_zone() -> tzinfo:

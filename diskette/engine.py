@@ -29,7 +29,7 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.dispatch import Signal
 from django.utils import timezone
@@ -57,6 +57,8 @@ logger = logger_of(__name__)
 
 run_changed = Signal()
 """Sent with `run` inside the transaction that changed it."""
+runs_forgotten = Signal()
+"""Sent with `ids`, those of their results, inside the transaction that removes runs and steps."""
 step_changed = Signal()
 """Sent with `step` inside the transaction that changed it."""
 
@@ -65,6 +67,8 @@ BACKOFF_SECONDS = 2.0
 """Before another attempt, so that what is away has time to come back."""
 OUTAGE_SECONDS = 60.0
 """How long a finished step waits for a database that is away before it gives its work up."""
+FORGOTTEN_AT_ONCE = 20
+"""Runs that one sweep removes at most, so that it stays short."""
 TELLING = timedelta(minutes=15)
 """How long the end of a run may take to be told before a sweep does it, too."""
 DATABASE_GONE = (OperationalError, InterfaceError)
@@ -737,6 +741,7 @@ def sweep() -> list[Step]:
             drive(run_id)
     _remove_orphans()
     _tell_untold()
+    _forget()
     return due
 
 
@@ -819,6 +824,39 @@ def _adopt(run_id: UUID) -> bool:
         run.save(using=conf.database(), update_fields=["driver"])
         _refresh(run, list(_steps(run)))
         return True
+
+
+def _forget() -> None:
+    """Remove runs older than DISKETTE_HISTORY, with their steps and results."""
+    alias = conf.database()
+    old = [run.pk for run in _forgettable()[:FORGOTTEN_AT_ONCE]]
+    if not old:
+        return
+    with transaction.atomic(using=alias):
+        runs = Run.objects.using(alias).filter(Q(pk__in=old) | Q(parent__in=old))
+        steps = Step.objects.using(alias).filter(run__in=list(runs))
+        ids = [*(str(run.pk) for run in runs), *(step.result_id for step in steps)]
+        runs_forgotten.send(Run, ids=ids)
+        Run.objects.using(alias).filter(pk__in=old).delete()
+    logger.info("%s runs that ended long ago were forgotten", len(old))
+
+
+def _forgettable() -> QuerySet[Run]:
+    """What nobody asks for any more: no run whose archive is there, no last success of its kind.
+
+    Retention asks the run of an archive what it was to hold; people ask when it last went well.
+    """
+    runs = Run.objects.using(conf.database())
+    if (age := conf.history()) is None:
+        return runs.none()
+    ended = runs.filter(parent=None, state__in=ENDED, tell_at=None)
+    made = Archive.objects.using(conf.database()).filter(
+        Q(run=OuterRef("pk")) | Q(run__parent=OuterRef("pk")), removed_at=None
+    )
+    succeeded = runs.filter(parent=None, state=State.SUCCEEDED).order_by("-finished_at")
+    last = [succeeded.filter(kind=kind).values_list("pk", flat=True).first() for kind in Kind]
+    old = ended.filter(finished_at__lt=timezone.now() - age).exclude(pk__in=filter(None, last))
+    return old.filter(~Exists(made)).order_by("finished_at")
 
 
 def _remove_orphans() -> None:

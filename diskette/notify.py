@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import humanize
 from django.db.models import QuerySet
@@ -38,6 +39,7 @@ def connect() -> None:
     """Listen to the ends of runs."""
     signals.run_started.connect(_on_start, dispatch_uid="diskette.notify.start")
     signals.run_ended.connect(_on_end, dispatch_uid="diskette.notify.end")
+    signals.archive_verified.connect(_on_verified, dispatch_uid="diskette.notify.verified")
 
 
 def _on_start(*, run: Run, **_: object) -> list[Finding]:
@@ -52,6 +54,26 @@ def _on_end(*, run: Run, **_: object) -> list[Finding]:
     failed = channels.ping(run.kind, moment)
     message = message_of(run) if channels.is_open() else None
     return _not_told([*failed, *(channels.send(message) if message else [])])
+
+
+def _on_verified(
+    *, path: Path, state: str, findings: Sequence[Finding], was_damaged: bool, **_: object
+) -> list[Finding]:
+    """Tell damage when it is new, and when it is over."""
+    is_damaged = state == "damaged"
+    if is_damaged == was_damaged or not channels.is_open():
+        return []
+    became = "is damaged" if is_damaged else "is whole again"
+    lines = [f"The archive {path.name} of {conf.label()} {became}.", "", f"archive  {path}"]
+    lines += [f"told by  {socket.gethostname()}"]
+    lines += [f"more     python manage.py diskette_verify {path.name}"]
+    for finding in findings:
+        lines += ["", *finding_lines(finding)]
+    subject = f"Diskette: archive {path.name} of {conf.label()} {became}"
+    tone = Tone.FAILURE if is_damaged else Tone.SUCCESS
+    return _not_told(
+        channels.send(Message(subject=subject, body="\n".join([*lines, ""]), tone=tone))
+    )
 
 
 def _concerns_people(run: Run) -> bool:

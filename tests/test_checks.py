@@ -78,6 +78,8 @@ def test_the_defaults_are_fine(plain):
         ("SCHEDULE", {"dump": "0 4 * * mon-fri", "sweep": None}),
         ("RETENTION", {"daily": 7, "within": "2w", "safety": {"last": 3}}),
         ("HEALTH", {"archive_hours": 50, "workers": None}),
+        ("HISTORY", 0.5),
+        ("HISTORY", None),
         ("APPS", (("groups", {"models": "auth.Group"}),)),
     ],
 )
@@ -142,6 +144,9 @@ def test_a_value_of_its_kind_is_accepted(plain, name, value):
         ("E040", "SCHEDULE", {"dump": "nightly"}),
         ("E040", "SCHEDULE", {"dump": []}),
         ("E040", "SCHEDULE", "30 3 * * *"),
+        ("E071", "HISTORY", 0),
+        ("E071", "HISTORY", "365"),
+        ("E071", "HISTORY", 1e12),
         ("E070", "HEALTH", 26),
         ("E070", "HEALTH", {"archive_hour": 26}),
         ("E070", "HEALTH", {"failures": 0}),

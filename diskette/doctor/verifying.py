@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from diskette import conf
+from diskette import conf, signals
 from diskette.core import catalog
 from diskette.core.checksum import Tick, uncounted
 from diskette.core.logs import logger_of
@@ -50,6 +50,9 @@ def verify(path: Path, tick: Tick = uncounted) -> Verdict:
     if verdict.state in {State.WHOLE, State.DAMAGED}:
         verdict = _compared(verdict, known)
         _keep(verdict, known)
+        was_damaged = known is not None and known.damaged_at is not None
+        told = signals.tell_verified(path, verdict.state, verdict.findings, was_damaged=was_damaged)
+        verdict = replace(verdict, findings=(*verdict.findings, *told))
     if verdict.state is State.DAMAGED:
         logger.error("%s is damaged: %s", path, "; ".join(f.message for f in verdict.findings))
     return verdict

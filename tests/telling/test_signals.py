@@ -22,7 +22,7 @@ ALL = {
     name: getattr(signals, name)
     for name in (
         *("run_started", "run_ended", "dump_succeeded", "dump_failed"),
-        *("load_succeeded", "load_failed"),
+        *("load_succeeded", "load_failed", "drill_succeeded", "drill_failed"),
     )
 }
 
@@ -49,7 +49,7 @@ def sent():
         signal.disconnect(listeners[name])
 
 
-@pytest.mark.parametrize("kind", [Kind.DUMP, Kind.LOAD])
+@pytest.mark.parametrize("kind", [Kind.DUMP, Kind.LOAD, Kind.DRILL])
 @pytest.mark.parametrize("state", ["succeeded", "failed"])
 def test_a_run_tells_its_start_and_its_end_once(end, sent, kind, state):
     end(state, kind=kind)
