@@ -12,8 +12,9 @@ class DisketteConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what listens: system checks, the projection of results, notifications."""
-        from diskette import checks, notify, results
+        from diskette import checks, deployment, notify, results
 
         checks.connect()
+        deployment.connect()
         results.connect()
         notify.connect()
