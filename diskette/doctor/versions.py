@@ -13,7 +13,7 @@ import django
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from diskette import conf, registry
-from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry
+from diskette.core.manifest import UNKNOWN, DefinitionEntry, Manifest, ModelEntry
 from diskette.core.report import JSON, Finding, Severity
 from diskette.data import tables
 from diskette.data.findings import listed, rows
@@ -174,6 +174,8 @@ def judge(meeting: Meeting) -> Verdict:
 def surroundings(manifest: Manifest) -> list[str]:
     """Sentences on what is another one here, besides the project: it hinders nothing by itself."""
     there, here = manifest.versions, django.get_version()
+    if there.django == UNKNOWN:
+        return [f"It was made by the original Diskette {there.diskette}, which says no more."]
     found = []
     if there.django.split(".")[:2] != here.split(".")[:2]:
         found.append(f"It was made with Django {there.django}; here is {here}.")
