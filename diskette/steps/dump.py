@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from diskette.core.exceptions import (
 )
 from diskette.core.files import sync_file
 from diskette.core.lazy import Lazy
+from diskette.core.logs import logger_of
 from diskette.core.manifest import (
     FORMAT,
     DefinitionEntry,
@@ -63,7 +63,7 @@ else:
     data = Lazy("diskette.data.dump")
     snapshots = Lazy("diskette.data.snapshot")
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 MEMBER_BYTES = 1500
 """Of each member beside what it holds: its header, what fills its last block, and what the manifest

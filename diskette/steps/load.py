@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +27,7 @@ from diskette.core.exceptions import (
     UsageError,
 )
 from diskette.core.lazy import Lazy
+from diskette.core.logs import logger_of
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
@@ -57,7 +57,7 @@ else:
     verify = Lazy("diskette.data.verify")
     versions = Lazy("diskette.doctor.versions")
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 STALE = ("stale-contenttype", "stale-permission")
 

@@ -10,7 +10,6 @@ only with a warning is refused like one that it does not take.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from django.utils import timezone
 
 from diskette import conf
 from diskette.core.exceptions import ConfigurationError
+from diskette.core.logs import logger_of
 from diskette.data import tables
 from diskette.data.engines.layout import Layout
 from diskette.data.engines.mysql_tables import without_transactions
@@ -58,7 +58,7 @@ from diskette.data.engines.staging import (
 from diskette.data.kinds import AnyField, Column, Kind, root_of
 from diskette.data.lines import JSONText
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 TABLESPACES = ("innodb_sys_tablespaces", "innodb_tablespaces")
 """Of MariaDB and of MySQL; to be read with the privilege PROCESS."""
