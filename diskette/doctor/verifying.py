@@ -7,7 +7,6 @@ has examined all of them after ten nights.
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import replace
 from datetime import datetime
@@ -15,15 +14,16 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from diskette import conf, original
+from diskette import conf, original, signals
 from diskette.core import catalog
 from diskette.core.checksum import Tick, uncounted
+from diskette.core.logs import logger_of
 from diskette.core.report import Finding, Severity
 from diskette.doctor import archives, originals
 from diskette.doctor.archives import State, Verdict
 from diskette.models import Archive, stored
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def work(path: Path) -> int:
@@ -60,6 +60,9 @@ def verify(path: Path, tick: Tick = uncounted) -> Verdict:
     if verdict.state in {State.WHOLE, State.DAMAGED}:
         verdict = _compared(verdict, known)
         _keep(verdict, known)
+        was_damaged = known is not None and known.damaged_at is not None
+        told = signals.tell_verified(path, verdict.state, verdict.findings, was_damaged=was_damaged)
+        verdict = replace(verdict, findings=(*verdict.findings, *told))
     if verdict.state is State.DAMAGED:
         logger.error("%s is damaged: %s", path, "; ".join(f.message for f in verdict.findings))
     return verdict

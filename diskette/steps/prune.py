@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +15,7 @@ from diskette import conf
 from diskette.core import catalog, retention, workspace
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
+from diskette.core.logs import logger_of
 from diskette.core.plan import Kind
 from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.core.retention import Decision, Retention
@@ -23,7 +23,7 @@ from diskette.models import Archive, Run
 from diskette.steps import proofs
 from diskette.steps.context import Context
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def options(
@@ -55,7 +55,7 @@ def decisions(options: Mapping[str, JSON]) -> list[Decision]:
     label = options["label"]
     ours = [each for each in found if each.manifest is None or each.label == label]
     policy = Retention.from_json(options["policy"]) if options["policy"] else None
-    return retention.decide(list(_with_history(ours)), policy, conf.now())
+    return retention.decide(list(with_history(ours)), policy, conf.now())
 
 
 def prune(context: Context) -> StepReport:
@@ -166,7 +166,7 @@ def _is_gone(path: Path, destination: Path) -> bool:
     return path.parent == destination and not path.exists()
 
 
-def _with_history(archives: Sequence[ArchiveInfo]) -> Iterator[ArchiveInfo]:
+def with_history(archives: Sequence[ArchiveInfo]) -> Iterator[ArchiveInfo]:
     """With what only rows know: which loads proved an archive, what it was to hold, its damage."""
     damages = _damages()
     chosen = _chosen(each.manifest.run for each in archives if each.manifest)

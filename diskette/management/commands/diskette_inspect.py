@@ -19,10 +19,10 @@ from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.manifest import Manifest
 from diskette.core.report import JSON, Finding, Severity, worst
+from diskette.core.wording import finding_lines, stat_words
 from diskette.doctor import closed, versions
 from diskette.doctor.versions import Verdict
 from diskette.management.base import FINDINGS, DisketteCommand
-from diskette.management.console import finding_lines, stat_words
 from diskette.steps import proofs
 
 

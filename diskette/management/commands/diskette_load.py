@@ -11,8 +11,8 @@ from django.core.management.base import CommandError
 from diskette import fetch
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
+from diskette.core.wording import stat_words
 from diskette.management.base import FAILED, DisketteCommand
-from diskette.management.console import stat_words
 from diskette.runs import start_load
 
 

@@ -13,10 +13,11 @@ from humanize import intcomma
 from diskette import conf, fetch
 from diskette.core import catalog
 from diskette.core.exceptions import ArchiveNotFound, UsageError
+from diskette.core.wording import finding_lines, stat_words
 from diskette.doctor import verifying
 from diskette.doctor.archives import Rest, State, Verdict
 from diskette.management.base import FAILED, DisketteCommand
-from diskette.management.console import Meter, finding_lines, stat_words
+from diskette.management.console import Meter
 from diskette.runs import start_drill
 
 
