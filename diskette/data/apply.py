@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from django.db import connections, transaction
 from django.db.models import Model
@@ -47,16 +46,6 @@ def apply(
             transactions.enter_context(_applied(staging, stagings[staging], Mode(mode), tick))
         if mark:
             mark()
-
-
-def directories(aliases: Sequence[str], workspace: Path) -> tuple[Path, ...]:
-    """Where staged and applied rows take room on this machine, as far as it can be told."""
-    files = [
-        Path(connections[alias].settings_dict["NAME"]).absolute().parent
-        for alias in aliases
-        if connections[alias].vendor == "sqlite"
-    ]
-    return tuple(dict.fromkeys([workspace, *files] if files else ()))
 
 
 @contextmanager
