@@ -101,7 +101,7 @@ class Survey:
     places: Mapping[str, int]
     """Where the content of each promised member begins that there is any of."""
     digest: Digest | None
-    """Of the file as a whole, if all of it is as promised."""
+    """Of the file as a whole, if all of it is as promised and this was asked for."""
 
 
 class ArchiveReader:
@@ -137,17 +137,17 @@ class ArchiveReader:
         Ticks the bytes of members. Nothing found means: this archive is whole. Damage hides
         nothing that comes after it, as long as the file goes on.
         """
-        return list(self.survey(tick).findings)
+        return list(self.survey(tick, digested=False).findings)
 
     def verify_and_digest(self, tick: Tick = uncounted) -> tuple[list[Finding], Digest | None]:
         """The same, and what the file as a whole holds; nothing of that unless all is well."""
         survey = self.survey(tick)
         return list(survey.findings), survey.digest
 
-    def survey(self, tick: Tick = uncounted) -> Survey:
-        """The same, and which members are whole."""
+    def survey(self, tick: Tick = uncounted, *, digested: bool = True) -> Survey:
+        """The same, and which members are whole. `digested`: with a digest of the whole file."""
         self._stream.seek(0)
-        whole = Tally()
+        whole = Tally() if digested else None
         checking, waiting = _Checking(self.name, self._promised), _Waiting(self._promised)
         with Aside() as digesting:
             source = _Read(self._stream, self.path, whole)
@@ -158,7 +158,7 @@ class ArchiveReader:
             findings=findings,
             whole=frozenset(checking.whole),
             places=waiting.places,
-            digest=None if findings else whole.close(),
+            digest=None if findings or whole is None else whole.close(),
         )
 
     def _read_all(

@@ -120,7 +120,7 @@ def verify_archive(context: Context) -> StepReport:
     path = _path(context)
     context.expect(path.stat().st_size, "bytes")
     with ArchiveReader(path) as reader:
-        survey = reader.survey(context.tick)
+        survey = reader.survey(context.tick, digested=False)
         saved = _saved(reader, survey, context) if survey.findings else None
         lost = list(_files_lost(reader, survey, context)) if saved else []
     stats = {"bytes": path.stat().st_size}
