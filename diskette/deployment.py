@@ -129,9 +129,10 @@ def _results(celery: Any) -> Iterator[CheckMessage]:
 
 
 def _beat(celery: Any) -> Iterator[CheckMessage]:
-    if "DatabaseScheduler" in str(celery.beat_scheduler):
-        return  # its entries are rows, and no check reads a database; diskette_health sees it
     sent = {entry.get("task") for entry in (celery.beat_schedule or {}).values()}
+    if "DatabaseScheduler" in str(celery.beat_scheduler):
+        yield from _reset_rows(sent)
+        return  # what it sends are rows, and no check reads a database; diskette_health sees it
     wanted = [f"diskette.{job}" for job in JOBS if conf.is_scheduled(job)]
     if missing := [task for task in wanted if task not in sent]:
         yield Doubt(
@@ -139,6 +140,17 @@ def _beat(celery: Any) -> Iterator[CheckMessage]:
             hint="app.conf.beat_schedule = diskette.beat_schedule(), beside entries of your own; "
             "or DISKETTE_SCHEDULE = {'dump': None} for what something else begins.",
             id="diskette.W074",
+        )
+
+
+def _reset_rows(sent: set[Any]) -> Iterator[CheckMessage]:
+    if any(str(task).startswith("diskette.") for task in sent):
+        yield Doubt(
+            "The DatabaseScheduler takes app.conf.beat_schedule over into its rows at each start: "
+            "messages then never expire, and a night that was missed is made up for twice.",
+            hint="Leave Diskette's entries out of app.conf.beat_schedule, and run "
+            "`manage.py diskette_schedule` when you deploy.",
+            id="diskette.W077",
         )
 
 

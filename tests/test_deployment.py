@@ -48,6 +48,7 @@ def test_what_the_docs_say_is_fine(app):
         ("W073", {"result_expires": timedelta(days=1)}),
         ("W073", {"result_expires": 364 * 86_400}),
         ("W074", {"beat_schedule": {}}),
+        ("W077", {"beat_scheduler": "django_celery_beat.schedulers:DatabaseScheduler"}),
         ("W076", {"task_queues": [Queue("diskette"), Queue("diskette-load")]}),
         ("W076", {"task_default_queue": "diskette-load"}),
     ],
