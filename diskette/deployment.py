@@ -17,11 +17,9 @@ from django.core import checks as django_checks
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as Doubt
 
-from diskette import checks, conf
+from diskette import checks, conf, messages
 from diskette.core.space import nearest_existing
 
-NO_APPLICATION = "default"
-"""What Celery calls the one it makes up where a project has none."""
 REDELIVERING = ("redis", "rediss", "sentinel", "sqs")
 """Brokers that deliver again what was not done after a while."""
 DEFAULT_VISIBILITY_SECONDS = 60 * 60
@@ -39,7 +37,7 @@ def connect() -> None:
 
 def check_celery(**_: object) -> list[CheckMessage]:
     """What of Celery's settings makes nights fail, or loads be done where they should not."""
-    if current_app.main == NO_APPLICATION or _has_errors():
+    if not messages.has_application() or _has_errors():
         return []
     questions = (_eager, _late_acks, _visibility, _results, _beat, _load_queue)
     return [doubt for question in questions for doubt in question(current_app.conf)]

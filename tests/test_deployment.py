@@ -13,7 +13,7 @@ from django.core.management.base import SystemCheckError
 from kombu import Queue
 
 import diskette
-from diskette import deployment
+from diskette import deployment, messages
 from tests.filesystems import mounted
 from worker import config
 
@@ -25,7 +25,8 @@ def app(settings, monkeypatch) -> Any:
     app = Celery("shop", set_as_current=False)
     app.config_from_object(config)
     app.conf.beat_schedule = diskette.beat_schedule()
-    monkeypatch.setattr(deployment, "current_app", app)
+    for module in (deployment, messages):
+        monkeypatch.setattr(module, "current_app", app)
     return app
 
 
@@ -98,7 +99,8 @@ def test_a_history_for_ever_needs_results_for_ever(app, settings):
 
 
 def test_a_project_without_celery_is_not_asked(monkeypatch):
-    monkeypatch.setattr(deployment, "current_app", Celery("default", set_as_current=False))
+    for module in (deployment, messages):
+        monkeypatch.setattr(module, "current_app", Celery("default", set_as_current=False))
     assert ids() == []
 
 
