@@ -193,7 +193,8 @@ def test_failures_in_a_row_are_told_until_one_succeeds(night, project, settings)
     assert codes() == []
 
 
-def test_a_run_that_does_not_end_is_told_until_it_is_cancelled(night):
+def test_a_run_that_does_not_end_is_told_until_it_is_cancelled(night, settings):
+    settings.USE_TZ = False  # instants of rows are naive then
     night(0.1)
     begun = engine.create(Kind.DUMP, {}, planned("check_space"), inline=False)
     assert codes() == []
