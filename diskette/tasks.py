@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -58,10 +57,7 @@ def prune(*step_id: str) -> str | None:
     return _begun(runs.start_prune, "task diskette.prune")
 
 
-STEP_TASKS = {
-    name: prune if name == "prune" else _door(name)
-    for name in sorted({*chain.from_iterable(plan.ORDER.values()), *plan.BESIDE})
-}
+STEP_TASKS = {name: prune if name == "prune" else _door(name) for name in plan.NAMES}
 
 
 @shared_task(name="diskette.dump")

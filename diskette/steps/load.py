@@ -29,7 +29,7 @@ from diskette.core.exceptions import (
 )
 from diskette.core.lazy import Lazy
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
-from diskette.core.plan import State
+from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.space import Need, require, taken_by
 from diskette.models import Now, Run, Step
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import versions
+    from diskette.steps import carry
 else:
+    carry = Lazy("diskette.steps.carry")
     original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
@@ -162,19 +164,53 @@ def check_compatibility(context: Context) -> StepReport:
     findings = verdict.findings
     if verdict.is_final:
         _refuse(findings)
-    for staging, models in _by_database(context).items():
+    if verdict.carried:
+        return StepReport(
+            stats={"models": len(entries)},
+            findings=findings,
+            output={"carried": list(verdict.carried)},
+            then=[plan.carry_forward(Kind(context.run.kind))],
+        )
+    _make_room(context)
+    return StepReport(stats={"models": len(entries)}, findings=findings)
+
+
+def carry_forward(context: Context) -> StepReport:
+    """Put the rows into a scratch database of their own state, migrate it, and take them out.
+
+    What comes out is what the rest of the load reads in place of the archive's members.
+    """
+    return take_carried(context, *carried_rows(context))
+
+
+def carried_rows(context: Context) -> tuple[Mapping[str, JSON], list[Finding]]:
+    """Where they lie, and what is to be told of them."""
+    labels = context.output("check_compatibility")["carried"]
+    return carry.carry(context, _path(context), labels)
+
+
+def take_carried(
+    context: Context, output: Mapping[str, JSON], findings: Sequence[Finding]
+) -> StepReport:
+    """Make room for them."""
+    _make_room(context, output)
+    rows = carry.read(output["directory"]).rows
+    return StepReport(stats={"rows": rows}, findings=findings, output=output)
+
+
+def _make_room(context: Context, carried: Mapping[str, JSON] | None = None) -> None:
+    """`carried`: what carry_forward leaves, where it is not stored yet."""
+    for staging, models in _by_database(context, carried).items():
         staging.drop()
         staging.create(models)
-    return StepReport(stats={"models": len(entries)}, findings=findings)
 
 
 def load_application(context: Context) -> StepReport:
     """Read one definition's rows into staging; nothing live is touched."""
-    (definition,) = [
-        each
-        for each in _definitions(_manifest(context), context.options)
-        if each.name == context.subject
-    ]
+    chosen = _definitions(_manifest(context), _options(context))
+    definition = next((each for each in chosen if each.name == context.subject), None)
+    if definition is None:
+        return StepReport(skipped=True, stats={"reason": "migrations left none of its rows"})
     context.expect(sum(entry.rows for entry in definition.models), "rows")
     staging = _staging(context, target.alias(context, versions.database_of(definition)))
     rows = 0
@@ -185,7 +221,7 @@ def load_application(context: Context) -> StepReport:
             continue  # check_compatibility has said so, and the user chose to go on
         loaded = staging.load(
             model,
-            _extracted(context) / entry.member.name,
+            _member(context, entry),
             entry,
             ignore_unknown=context.options["ignore_nonexistent"],
             tick=context.tick,
@@ -197,7 +233,7 @@ def load_application(context: Context) -> StepReport:
 
 def check_integrity(context: Context) -> StepReport:
     """Find every problem of the staged rows with themselves and with what stays in the database."""
-    entries = _models(_manifest(context), context.options)
+    entries = _models(_manifest(context), _options(context))
     found: list[Finding] = []
     for staging, models in _by_database(context).items():
         found += integrity.check(
@@ -229,7 +265,7 @@ def safety_dump(context: Context) -> StepReport:
     """Dump what is about to be replaced, as an archive of its own."""
     manifest = _manifest(context)
     wanted = dump.options(
-        data=bool(_models(manifest, context.options)) and dump.has_rows(),
+        data=bool(_models(manifest, _options(context))) and dump.has_rows(),
         storages=any(live.is_dir() for _, live in _live_trees(context)),
         label=f"{conf.label()}-safety",
         purpose="safety",
@@ -257,7 +293,7 @@ def apply(context: Context) -> StepReport:
     Before the commit nothing has happened, after it all has: a repetition finds the mark and
     only goes on with the swap.
     """
-    entries = _models(_manifest(context), context.options)
+    entries = _models(_manifest(context), _options(context))
     context.expect(sum(entry.rows for entry in entries), "rows")
     if not _is_applied(context.run):
         _apply_data(context)
@@ -272,7 +308,7 @@ def verify_load(context: Context) -> StepReport:
     """Digest the live rows again and compare them with the manifest."""
     if context.options["mode"] == "merge":
         return StepReport(skipped=True, stats={"reason": "merged rows have no digest of their own"})
-    whole = select(_manifest(context), context.options).whole
+    whole = select(_manifest(context), _options(context)).whole
     context.expect(sum(entry.rows for _, entry in whole), "rows")
     found: list[Finding] = []
     dropped = context.output("check_integrity").get("dropped", ()) if whole else ()
@@ -282,7 +318,7 @@ def verify_load(context: Context) -> StepReport:
         if model is not None and not tables.has_fields(model, entry.fields):
             of_other_fields.append(entry.model)
         elif entry.model not in dropped and model is not None:
-            member = _extracted(context) / entry.member.name
+            member = _member(context, entry)
             using = target.alias(context, versions.database_of(definition))
             found += verify.verify(entry, member, using=using, tick=context.tick)
     _refuse(found)
@@ -309,7 +345,7 @@ def finish(context: Context) -> StepReport:
         storages.settle(live, str(context.run.pk))
     manifest = _manifest(context)
     stats = {
-        "rows": sum(entry.rows for _, entry in select(manifest, context.options).whole),
+        "rows": sum(entry.rows for _, entry in select(manifest, _options(context)).whole),
         "files": sum(entry.files for entry in _trees(manifest, context)),
         "seconds": round((timezone.now() - context.run.created_at).total_seconds(), 3),
     }
@@ -390,9 +426,32 @@ def _path(context: Context) -> Path:
     return Path(context.output("fetch_archive")["path"])
 
 
-def _manifest(context: Context) -> Manifest:
+def _manifest(context: Context, carried: Mapping[str, JSON] | None = None) -> Manifest:
+    """The archive's; once its rows were carried forward, that of what came out."""
+    if carried := carried or _carried(context):
+        return carry.read(carried["directory"])
     with ArchiveReader(_path(context)) as reader:
         return reader.manifest
+
+
+def _carried(context: Context) -> Mapping[str, JSON]:
+    """What carry_forward left; empty where there was none, or none yet."""
+    return context.outputs("carry_forward").get("", {})
+
+
+def _options(context: Context, carried: Mapping[str, JSON] | None = None) -> Mapping[str, JSON]:
+    """The run's, with the labels of models as they are here."""
+    labels = (carried or _carried(context)).get("renamed", {})
+    renamed = {old.lower(): new for old, new in labels.items()}
+    models = [renamed.get(each.lower(), each) for each in context.options.get("models", ())]
+    return {**context.options, "models": models}
+
+
+def _member(context: Context, entry: ModelEntry) -> Path:
+    """The rows of a model, extracted or carried forward."""
+    if carried := _carried(context):
+        return Path(carried["directory"]) / "arrived" / entry.member.name
+    return _extracted(context) / entry.member.name
 
 
 def _extracted(context: Context) -> Path:
@@ -427,9 +486,11 @@ def _live_trees(context: Context) -> Iterable[tuple[StorageEntry, Path]]:
         yield entry, target.live_path(context, entry.name)
 
 
-def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
+def _by_database(
+    context: Context, carried: Mapping[str, JSON] | None = None
+) -> dict[Staging, list[registry.ModelType]]:
     """A staging for each database, with the models whose rows it takes, in load order."""
-    selection = select(_manifest(context), context.options)
+    selection = select(_manifest(context, carried), _options(context, carried))
     models: dict[str, list[registry.ModelType]] = {}
     for definition in selection.definitions:
         for entry in definition.models:
@@ -490,6 +551,7 @@ def _needs(context: Context) -> Iterable[Need]:
     databases = context.output("fetch_archive")["databases"]
     for directory in _row_directories(databases, context) if entries else ():
         yield Need(directory=directory, bytes=staged, why="the staged rows")
+    yield from _needs_to_carry(context, manifest) if entries else ()
     if not context.options["check"]:
         for tree in trees:
             directory = storages.staged_in(target.live_path(context, tree.name))
@@ -499,6 +561,18 @@ def _needs(context: Context) -> Iterable[Need]:
             )
 
 
+def _needs_to_carry(context: Context, manifest: Manifest) -> Iterable[Need]:
+    """Where rows are carried forward: members twice, and on SQLite a database and its staging."""
+    definitions = _definitions(manifest, context.options)
+    if not versions.judge(versions.meeting(manifest, definitions)).carried:
+        return
+    room = 2 * sum(entry.member.bytes for entry in manifest.models)
+    if len(data_apply.directories(context.output("fetch_archive")["databases"], Path())):
+        raw = sum(entry.raw_bytes for entry in manifest.models)
+        room += int(2 * raw * STAGED_SHARE)
+    yield Need(directory=context.workspace.path, bytes=room, why="the rows carried forward")
+
+
 def _row_directories(databases: Sequence[str], context: Context) -> Sequence[Path]:
     """Where rows take room: in staging, and again where they are applied."""
     found = data_apply.directories(databases, context.workspace.path)
@@ -506,7 +580,7 @@ def _row_directories(databases: Sequence[str], context: Context) -> Sequence[Pat
 
 
 def _found_before(context: Context) -> list[Finding]:
-    names = ("check_compatibility", "load_application")
+    names = ("check_compatibility", "carry_forward", "load_application")
     steps = context.run.steps.using(conf.database()).filter(name__in=names)
     return [Finding.from_json(shape) for step in steps for shape in step.findings]
 
