@@ -11,8 +11,10 @@ class DisketteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register what listens: system checks and the projection of results."""
-        from diskette import checks, results
+        """Register what listens: system checks, the projection of results, notifications."""
+        from diskette import checks, deployment, notify, results
 
         checks.connect()
+        deployment.connect()
         results.connect()
+        notify.connect()

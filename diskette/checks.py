@@ -10,9 +10,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core import checks
 from django.core.checks import CheckMessage, Error
@@ -21,10 +22,11 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 from django.utils.text import slugify
 
-from diskette import conf, registry, schedule, storages
+from diskette import channels, conf, fetch, registry, schedule, storages
 from diskette.core import catalog
 from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.naming import archive_name
+from diskette.core.plan import Kind
 from diskette.core.report import Severity
 
 TAG = "diskette"
@@ -44,28 +46,33 @@ class Rule:
     wants: str
     """Completes "must be"."""
     accepts: Callable[[Any], bool]
+    is_secret: bool = False
 
     def check(self) -> Iterator[CheckMessage]:
         value = conf.get(self.setting)
         if not self.accepts(value):
             yield Error(
-                f"{self.setting} must be {self.wants}, not {value!r:.80}.",
+                f"{self.setting} must be {self.wants}, not {self._shown(value)}.",
                 hint=f"Correct it, or remove it for its default, {conf.DEFAULTS[self.setting]!r}.",
                 id=self.id,
             )
+
+    def _shown(self, value: object) -> str:
+        return f"this {type(value).__name__}" if self.is_secret else f"{value!r:.80}"
 
 
 def connect() -> None:
     """Let Django run the checks."""
     checks.register(check_settings, TAG)
     checks.register(check_definitions, TAG)
+    checks.register(check_telling, TAG, deploy=True)
 
 
 def check_settings(**_: object) -> list[CheckMessage]:
     """Every setting but DISKETTE_APPS."""
     errors = [message for rule in RULES for message in rule.check()]
     errors = [*(errors or _unusable_filename()), *_unusable_retention(), *_living_scratch()]
-    errors += _unusable_drill_check()
+    errors += [*_unusable_drill_check(), *_unusable_limits()]
     return [*errors, *_unknown_settings(), *([] if errors else _doubts())]
 
 
@@ -79,6 +86,20 @@ def check_definitions(**_: object) -> list[CheckMessage]:
         Doubt(finding.message, hint=finding.hint, id="diskette.W001")
         for finding in found
         if finding.severity is not Severity.INFO
+    ]
+
+
+def check_telling(**_: object) -> list[CheckMessage]:
+    """Whether anybody would hear of a failure; only asked of a deployment."""
+    if check_settings() or conf.notify_mail() or conf.notify_urls():
+        return []
+    return [
+        Doubt(
+            "Nobody would be told that a dump failed: ADMINS is empty.",
+            hint="Name people in ADMINS or DISKETTE_NOTIFY_MAIL, or services in "
+            "DISKETTE_NOTIFY_SECRET_URLS: docs/nights.md.",
+            id="diskette.W065",
+        )
     ]
 
 
@@ -103,6 +124,16 @@ def _unusable_retention() -> Iterator[CheckMessage]:
     except ConfigurationError as error:
         hint = "Correct it; docs/retention.md lists the rules."
         yield from (Error(each, hint=hint, id="diskette.E023") for each in error.problems)
+
+
+def _unusable_limits() -> Iterator[CheckMessage]:
+    if not isinstance(conf.get("DISKETTE_HEALTH"), Mapping):
+        return  # told already
+    try:
+        conf.health()
+    except ConfigurationError as error:
+        hint = "Correct it; docs/nights.md lists the limits."
+        yield from (Error(each, hint=hint, id="diskette.E070") for each in error.problems)
 
 
 def _living_scratch() -> Iterator[CheckMessage]:
@@ -263,9 +294,46 @@ def _is_schedule_or_none(value: Any) -> bool:
         return False
 
 
-def _rule(number: int, name: str, wants: str, accepts: Callable[[Any], bool]) -> Rule:
+def _are_addresses_or_none(value: Any) -> bool:
+    return value is None or (_are_words(value) and all("@" in each for each in value))
+
+
+def _are_services(value: Any) -> bool:
+    return _are_words(value) and all("://" in each for each in value)
+
+
+def _are_pings(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        kind in PINGED and _is_ping(ping) for kind, ping in value.items()
+    )
+
+
+def _is_ping(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return set(value) <= set(channels.Moment) and all(map(_is_web_address, value.values()))
+    return _is_web_address(value)
+
+
+def _is_web_address(value: Any) -> bool:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        return False
+    return fetch.is_address(value) and "@" not in urlsplit(value).netloc
+
+
+def _rule(
+    number: int,
+    name: str,
+    wants: str,
+    accepts: Callable[[Any], bool],
+    *,
+    is_secret: bool = False,
+) -> Rule:
     return Rule(
-        id=f"diskette.E{number:03}", setting=f"DISKETTE_{name}", wants=wants, accepts=accepts
+        id=f"diskette.E{number:03}",
+        setting=f"DISKETTE_{name}",
+        wants=wants,
+        accepts=accepts,
+        is_secret=is_secret,
     )
 
 
@@ -273,6 +341,12 @@ FLAG = "True or False"
 PATH = "a path or None"
 STORAGES = "a list of absolute pathlib.Path, or of [path, {'excludes': ['*.tmp']}]"
 QUEUE = "the name of a queue or None"
+SERVICES = "a list of addresses as apprise writes them, such as 'slack://...'"
+PINGED = (*Kind,)
+PINGS = (
+    f"a dict of {', '.join(PINGED)}: an http:// or https:// address without a user, "
+    f"or a dict of such for {', '.join(channels.Moment)}"
+)
 
 RULES = (
     _rule(2, "ADMIN_ENABLED", FLAG, _is_flag),
@@ -316,5 +390,22 @@ RULES = (
         _are_schedules,
     ),
     _rule(45, "VERIFY_SAMPLE", "a share such as '10%', up to '100%'", _is_share),
+    _rule(
+        70,
+        "HEALTH",
+        "a dict such as {'archive_hours': 26}",
+        lambda v: isinstance(v, Mapping),
+    ),
+    _rule(
+        71,
+        "HISTORY",
+        "a number of days above 0, or None",
+        lambda v: v is None or (_is_positive(v) and v <= timedelta.max.days),
+    ),
+    _rule(65, "NOTIFY_MAIL", "a list of addresses, or None", _are_addresses_or_none),
+    _rule(66, "NOTIFY_SECRET_URLS", SERVICES, _are_services, is_secret=True),
+    _rule(67, "NOTIFY_SECRET_PINGS", PINGS, _are_pings, is_secret=True),
+    _rule(68, "NOTIFY_SUCCESS", FLAG, _is_flag),
+    _rule(69, "NOTIFY_TIMEOUT", "a number of seconds above 0", _is_positive),
 )
 """One for each setting; numbers are never given twice. E001 is DISKETTE_APPS."""

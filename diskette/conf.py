@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from django.utils.text import slugify
 
 from diskette.core.catalog import share_of
 from diskette.core.exceptions import ConfigurationError
+from diskette.core.limits import Limits
 from diskette.core.retention import Retention
 
 DEFAULTS: Mapping[str, Any] = {
@@ -49,10 +51,21 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_SCHEDULE": {},
     "DISKETTE_RETENTION": None,
     "DISKETTE_VERIFY_SAMPLE": "10%",
+    "DISKETTE_HEALTH": {},
+    "DISKETTE_HISTORY": 365,
+    "DISKETTE_NOTIFY_MAIL": None,
+    "DISKETTE_NOTIFY_SECRET_URLS": (),
+    "DISKETTE_NOTIFY_SECRET_PINGS": {},
+    "DISKETTE_NOTIFY_SUCCESS": False,
+    "DISKETTE_NOTIFY_TIMEOUT": 10,
 }
 """Every setting and what it is when absent."""
 
-SCHEDULE: Mapping[str, str | float | None] = {"sweep": 60, "dump": "30 3 * * *"}
+SCHEDULE: Mapping[str, str | float | None] = {
+    "sweep": 60,
+    "dump": "30 3 * * *",
+    "health": "10 * * * *",
+}
 """What beat does unless DISKETTE_SCHEDULE says otherwise: seconds, or a crontab.
 
 The night's hour is none that a change of the clock repeats or leaves out.
@@ -248,9 +261,72 @@ def schedule() -> Mapping[str, str | float | None]:
     return {**SCHEDULE, **get("DISKETTE_SCHEDULE")}
 
 
+def is_scheduled(job: str) -> bool:
+    """Whether beat is to send it."""
+    return schedule().get(job) is not None
+
+
+def health() -> Limits:
+    """From where on the backups are in trouble. Raises ConfigurationError with every problem."""
+    return Limits.from_setting(get("DISKETTE_HEALTH"))
+
+
+def history() -> timedelta | None:
+    """How long ended runs are kept; None: for ever."""
+    return None if (value := get("DISKETTE_HISTORY")) is None else timedelta(days=float(value))
+
+
 def time_zone() -> tzinfo:
     """The project's, whether or not it stores aware instants."""
     return ZoneInfo(settings.TIME_ZONE)
+
+
+def notify_mail() -> tuple[str, ...]:
+    """Addresses that messages go to: the setting's, or those of ADMINS."""
+    value = get("DISKETTE_NOTIFY_MAIL")
+    people = settings.ADMINS if value is None else value
+    return tuple(each if isinstance(each, str) else each[1] for each in people)
+
+
+def notify_urls() -> tuple[str, ...]:
+    """Services that messages go to, as apprise writes them; secrets."""
+    return tuple(get("DISKETTE_NOTIFY_SECRET_URLS"))
+
+
+def notify_pings() -> Mapping[str, Mapping[str, str]]:
+    """By kind of run and moment (`start`, `success`, `fail`), what is asked for; secrets."""
+    given = get("DISKETTE_NOTIFY_SECRET_PINGS").items()
+    return {kind: ping if isinstance(ping, Mapping) else _pings(ping) for kind, ping in given}
+
+
+def _pings(url: str) -> Mapping[str, str]:
+    """The addresses of healthchecks.io and what is like it."""
+    parts = urlsplit(url)
+    base = parts.path.rstrip("/")
+    return {
+        "start": parts._replace(path=f"{base}/start").geturl(),
+        "success": url,
+        "fail": parts._replace(path=f"{base}/fail").geturl(),
+    }
+
+
+def notify_success() -> bool:
+    """Whether each success is told, too."""
+    return bool(get("DISKETTE_NOTIFY_SUCCESS"))
+
+
+def notify_timeout() -> float:
+    """Seconds that sending may take."""
+    return float(get("DISKETTE_NOTIFY_TIMEOUT"))
+
+
+def server_email() -> str:
+    """Whom the project's own messages come from."""
+    return str(settings.SERVER_EMAIL)
+
+
+def email_subject_prefix() -> str:
+    return str(settings.EMAIL_SUBJECT_PREFIX)
 
 
 def installed(application: str) -> bool:

@@ -9,12 +9,13 @@ Nothing here needs a message to arrive: `sweep` finds what was lost.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,13 +29,13 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.dispatch import Signal
 from django.utils import timezone
 
-from diskette import conf
-from diskette.core import plan, process
+from diskette import conf, signals
+from diskette.core import logs, plan, process
 from diskette.core.exceptions import (
     DisketteError,
     FindingsError,
@@ -44,6 +45,7 @@ from diskette.core.exceptions import (
     TemporaryError,
     UsageError,
 )
+from diskette.core.logs import logger_of
 from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
@@ -51,10 +53,12 @@ from diskette.models import DRILL_LOCK, PROJECT_LOCK, Archive, Lock, Now, Run, S
 from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 run_changed = Signal()
 """Sent with `run` inside the transaction that changed it."""
+runs_forgotten = Signal()
+"""Sent with `ids`, those of their results, inside the transaction that removes runs and steps."""
 step_changed = Signal()
 """Sent with `step` inside the transaction that changed it."""
 
@@ -63,6 +67,10 @@ BACKOFF_SECONDS = 2.0
 """Before another attempt, so that what is away has time to come back."""
 OUTAGE_SECONDS = 60.0
 """How long a finished step waits for a database that is away before it gives its work up."""
+FORGOTTEN_AT_ONCE = 20
+"""Runs that one sweep removes at most, so that it stays short."""
+TELLING = timedelta(minutes=15)
+"""How long the end of a run may take to be told before a sweep does it, too."""
 DATABASE_GONE = (OperationalError, InterfaceError)
 
 T = TypeVar("T")
@@ -102,6 +110,7 @@ def create(
             found = list(_steps(run))
             _advance(run, found)
             run_changed.send(Run, run=run, steps=found, error=None)
+            transaction.on_commit(lambda: _tell_start(run.pk), using=conf.database())
         else:
             _skip(run, conflict)
     if conflict is not None:
@@ -124,6 +133,7 @@ def refuse(
     with transaction.atomic(using=conf.database()):
         run.save(using=conf.database())
         run_changed.send(Run, run=run, error=error)
+        _tell_after_commit(run, error)
     return run
 
 
@@ -147,6 +157,7 @@ def _skip(run: Run, conflict: RunConflict) -> None:
     run.findings = [_finding_of(conflict, Severity.WARNING).to_json()]
     run.save(using=conf.database())
     run_changed.send(Run, run=run, error=conflict)
+    _tell_after_commit(run, conflict)
 
 
 def _insert(run: Run, steps: Iterable[PlannedStep]) -> None:
@@ -249,10 +260,11 @@ def execute(step_id: UUID) -> list[Step]:
     if step is None:
         logger.info("step %s is not to be taken: done, taken by another, or unknown", step_id)
         return []
-    context = _context(step)
-    with _heartbeat(context):
-        outcome = _work(context)
-    return through_outage(lambda: _settle(step, context.pulse, outcome))
+    with logs.about(run=step.run_id, kind=step.run.kind, step=step.name, subject=step.subject):
+        context = _context(step)
+        with _heartbeat(context):
+            outcome = _work(context)
+        return through_outage(lambda: _settle(step, context.pulse, outcome))
 
 
 def _take(step_id: UUID) -> Step | None:
@@ -381,13 +393,7 @@ def _store(run: Run, step: Step, report: StepReport) -> None:
         seconds = (step.finished_at - step.started_at).total_seconds()
         step.stats = step.stats | {"seconds": round(max(seconds, 0.0), 3)}
     _insert(run, report.then)
-    logger.info(
-        "%s of run %s done: %s",
-        step,
-        run.pk,
-        step.stats,
-        extra={"run": str(run.pk), "step": step.name},
-    )
+    logger.info("%s of run %s done: %s", step, run.pk, step.stats)
 
 
 def _failed(run: Run, step: Step, error: Exception) -> list[Step]:
@@ -500,7 +506,10 @@ def _heartbeat(context: Context) -> Iterator[None]:
     """Renew the lease and tell the progress while the step works."""
     ended = threading.Event()
     thread = threading.Thread(
-        target=_beat, args=(context, ended), name=f"heartbeat {context.step}", daemon=True
+        target=copy_context().run,  # so that what it logs is about the step, too
+        args=(_beat, context, ended),
+        name=f"heartbeat {context.step}",
+        daemon=True,
     )
     thread.start()
     try:
@@ -567,7 +576,9 @@ def conclude(run_id: UUID) -> None:
         run.save(using=conf.database())
         Lock.objects.using(conf.database()).filter(run=run).delete()
         run_changed.send(Run, run=run, error=None)
-    logger.info("%s %s", run, run.state, extra={"run": str(run.pk)})
+        _tell_after_commit(run)
+    with logs.about(run=run.pk, kind=run.kind):
+        logger.info("%s %s", run, run.state)
 
 
 def _cancel_open_steps(run: Run) -> None:
@@ -575,6 +586,58 @@ def _cancel_open_steps(run: Run) -> None:
         step.state, step.finished_at = State.CANCELLED, timezone.now()
         step.save(using=conf.database())
         step_changed.send(Step, step=step)
+
+
+# -- telling ----------------------------------------------------------------------------
+
+
+def _tell_start(run_id: UUID) -> None:
+    try:
+        run = _get(run_id)
+        with logs.about(run=run.pk, kind=run.kind):
+            signals.tell_start(run)
+    except DATABASE_GONE as error:
+        logger.warning("the start of run %s is told to nobody: %s", run_id, error)
+
+
+def _tell_after_commit(run: Run, error: Exception | None = None) -> None:
+    """Have the end told. Within the transaction that ends the run.
+
+    Its row says so until it is done, so that a sweep does it where this process is killed.
+    """
+    alias = conf.database()
+    ended = Run.objects.using(alias).filter(pk=run.pk)
+    ended.update(teller=process.identity(), tell_at=after(TELLING))
+    transaction.on_commit(lambda: _tell(run.pk, error), using=alias)
+
+
+def _tell(run_id: UUID, error: Exception | None = None) -> None:
+    try:
+        run = _get(run_id)
+        with logs.about(run=run.pk, kind=run.kind):
+            _settle_telling(run_id, signals.tell_end(run), error)
+    except DATABASE_GONE as gone:
+        logger.warning("the end of run %s is left for a sweep to tell: %s", run_id, gone)
+
+
+def _settle_telling(run_id: UUID, found: Sequence[Finding], error: Exception | None) -> None:
+    with _locked(run_id) as run:
+        run.tell_at = None
+        run.findings = [*run.findings, *(finding.to_json() for finding in found)]
+        run.save(using=conf.database(), update_fields=["tell_at", "findings"])
+        if found:
+            run_changed.send(Run, run=run, error=error)
+
+
+def _tell_untold() -> None:
+    """Tell the ends that whoever was to tell them did not."""
+    untold = Run.objects.using(conf.database()).exclude(tell_at=None)
+    late = set(untold.filter(tell_at__lt=Now()).values_list("pk", flat=True))
+    for run in untold.only("pk", "teller"):
+        is_left = run.pk in late or process.is_gone(run.teller)
+        # Marked before: what kills whoever tells it kills one sweep, not each.
+        if is_left and untold.filter(pk=run.pk).update(tell_at=None):
+            _tell(run.pk)
 
 
 def cancel(run_id: UUID) -> Run:
@@ -677,6 +740,8 @@ def sweep() -> list[Step]:
         if _adopt(run_id):
             drive(run_id)
     _remove_orphans()
+    _tell_untold()
+    _forget()
     return due
 
 
@@ -759,6 +824,39 @@ def _adopt(run_id: UUID) -> bool:
         run.save(using=conf.database(), update_fields=["driver"])
         _refresh(run, list(_steps(run)))
         return True
+
+
+def _forget() -> None:
+    """Remove runs older than DISKETTE_HISTORY, with their steps and results."""
+    alias = conf.database()
+    old = [run.pk for run in _forgettable()[:FORGOTTEN_AT_ONCE]]
+    if not old:
+        return
+    with transaction.atomic(using=alias):
+        runs = Run.objects.using(alias).filter(Q(pk__in=old) | Q(parent__in=old))
+        steps = Step.objects.using(alias).filter(run__in=list(runs))
+        ids = [*(str(run.pk) for run in runs), *(step.result_id for step in steps)]
+        runs_forgotten.send(Run, ids=ids)
+        Run.objects.using(alias).filter(pk__in=old).delete()
+    logger.info("%s runs that ended long ago were forgotten", len(old))
+
+
+def _forgettable() -> QuerySet[Run]:
+    """What nobody asks for any more: no run whose archive is there, no last success of its kind.
+
+    Retention asks the run of an archive what it was to hold; people ask when it last went well.
+    """
+    runs = Run.objects.using(conf.database())
+    if (age := conf.history()) is None:
+        return runs.none()
+    ended = runs.filter(parent=None, state__in=ENDED, tell_at=None)
+    made = Archive.objects.using(conf.database()).filter(
+        Q(run=OuterRef("pk")) | Q(run__parent=OuterRef("pk")), removed_at=None
+    )
+    succeeded = runs.filter(parent=None, state=State.SUCCEEDED).order_by("-finished_at")
+    last = [succeeded.filter(kind=kind).values_list("pk", flat=True).first() for kind in Kind]
+    old = ended.filter(finished_at__lt=timezone.now() - age).exclude(pk__in=filter(None, last))
+    return old.filter(~Exists(made)).order_by("finished_at")
 
 
 def _remove_orphans() -> None:

@@ -28,6 +28,16 @@ def is_url(word: str) -> bool:
     return "://" in word
 
 
+def is_address(url: str) -> bool:
+    """Whether it is spelled so that it can be asked for."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and url.isascii() and url.isprintable() and " " not in url
+
+
 def named(word: str) -> str:
     """The archive that a user's word means: an absolute path or a URL.
 
@@ -103,21 +113,12 @@ def _allowed(url: str) -> str:
             f"{without_secrets(url)}: only {', '.join(protocols)} may be downloaded from. "
             "DISKETTE_DOWNLOAD_ALLOWED_PROTOCOLS allows others."
         )
-    if not _is_address(url):
+    if not is_address(url):
         raise UsageError(
             f"{without_secrets(url)}: that is no address. Write spaces and letters beyond ASCII as "
             "%20 and the like, an IPv6 host in brackets, a port as a number."
         )
     return url
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(url)
-        is_whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return is_whole and url.isascii() and url.isprintable() and " " not in url
 
 
 def _cure(code: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 
 from celery import current_app
@@ -10,10 +9,11 @@ from kombu.exceptions import OperationalError
 
 from diskette import conf
 from diskette.core.exceptions import BrokerUnreachable
+from diskette.core.logs import logger_of
 from diskette.core.plan import Kind
 from diskette.models import Step
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 RETRY_POLICY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3}
 

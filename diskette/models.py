@@ -24,6 +24,10 @@ PROJECT_LOCK = "project"
 DRILL_LOCK = "drill"
 """A drill writes nothing live, so it only waits for other drills, never keeps a dump waiting."""
 KINDS = [(kind.value, kind.value) for kind in Kind]
+SWEEP = "sweep"
+"""That a worker sweeps: seen whenever one does."""
+HEALTH = "health"
+"""The report on health: what of it people have been told, and when."""
 STATES = [(state.value, state.value) for state in State]
 
 
@@ -73,6 +77,10 @@ class Run(models.Model):
     findings = models.JSONField(default=list)
     """Problems of the run itself; those of steps stay with the steps."""
     archive = models.TextField(blank=True, default="")
+    teller = models.CharField(max_length=255, blank=True, default="")
+    """The process that ended it and tells so."""
+    tell_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """Until its end is told: when another process has to do it."""
     version = models.PositiveIntegerField(default=0)
     """Written first in each transaction on the run: the lock that every engine has."""
 
@@ -166,6 +174,17 @@ class Lock(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.run_id}"
+
+
+class Sighting(models.Model):
+    """When something that has to go on was last seen, and what was known of it then."""
+
+    name = models.CharField(primary_key=True, max_length=64)
+    seen_at = models.DateTimeField(default=timezone.now)
+    detail = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.seen_at}"
 
 
 class Archive(models.Model):

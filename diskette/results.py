@@ -40,6 +40,7 @@ def connect() -> None:
     """Have every change of a run or step projected."""
     engine.step_changed.connect(_on_step, dispatch_uid="diskette.results.step")
     engine.run_changed.connect(_on_run, dispatch_uid="diskette.results.run")
+    engine.runs_forgotten.connect(_on_forgotten, dispatch_uid="diskette.results.forgotten")
 
 
 def step_shape(step: Step, kind: str) -> dict[str, JSON]:
@@ -111,6 +112,10 @@ def _on_run(
         shape |= engine.error_shape(error or failure_of(run))
     status = "REVOKED" if run.state == State.SKIPPED else _status(run.state)
     _store(str(run.pk), status, shape, f"diskette.{run.kind}", None)
+
+
+def _on_forgotten(*, ids: Sequence[str], **_: object) -> None:
+    TaskResult.objects.using(conf.database()).filter(task_id__in=ids).delete()
 
 
 def _why(step: Step) -> Exception:

@@ -133,6 +133,7 @@ def start_load(
     mode: str = "replace",
     ignore_nonexistent: bool = False,
     drop_stale: bool = False,
+    salvage: bool = False,
     checksum: str | None = None,
     safety: bool | None = None,
     check: bool = False,
@@ -140,7 +141,10 @@ def start_load(
     requested_by: str = "",
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
-    """Load an archive: a path, a URL, a name in the destination, or `latest`."""
+    """Load an archive: a path, a URL, a name in the destination, or `latest`.
+
+    `salvage`: of a damaged one, what is whole; what is left out stands in the findings.
+    """
     options = {
         "archive": str(archive),
         "applications": list(applications),
@@ -151,6 +155,7 @@ def start_load(
         "mode": mode,
         "ignore_nonexistent": ignore_nonexistent,
         "drop_stale": drop_stale,
+        "salvage": salvage,
         "checksum": checksum,
         "safety": conf.safety_dump() if safety is None else safety,
         "check": check,

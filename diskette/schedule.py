@@ -21,6 +21,7 @@ JOBS: Mapping[str, str] = {
     "prune": "diskette.prune",
     "drill": "diskette.drill",
     "verify": "diskette.verify",
+    "health": "diskette.health",
 }
 """By name in DISKETTE_SCHEDULE, the task."""
 

@@ -6,7 +6,6 @@ carries no authority: what is done stands in the step's row.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,16 +14,18 @@ from celery import current_app, shared_task
 from celery.signals import worker_ready
 
 from diskette import conf, engine, fetch, messages, runs
+from diskette import health as healths
 from diskette.core import plan
 from diskette.core.exceptions import RunConflict
 from diskette.core.lazy import Lazy
+from diskette.core.logs import logger_of
 
 if TYPE_CHECKING:
     from diskette.doctor import verifying
 else:
     verifying = Lazy("diskette.doctor.verifying")
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def _take(name: str, step_id: object) -> None:
@@ -146,9 +147,19 @@ def _begun(start: Callable[..., runs.Handle], who: str) -> str:
         return conflict.run
 
 
+@shared_task(name="diskette.health", acks_late=False)
+def health() -> dict[str, Any]:
+    """Say what is wrong with the backups, and tell people what of it is new, or over.
+
+    Returns what `diskette_health --format json` prints. It is no run: it changes nothing.
+    """
+    return healths.report(at_work=True).to_json()
+
+
 @shared_task(name="diskette.sweep", ignore_result=True)
 def sweep() -> None:
     """Find what was lost and send it again."""
+    healths.saw_sweep()
     messages.publish(engine.sweep())
 
 

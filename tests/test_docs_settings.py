@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from diskette import checks, conf
+from diskette import checks, conf, deployment
 from diskette.core.definition import Definition
 from diskette.registry import findings
 
@@ -35,6 +35,7 @@ def test_every_setting_has_its_line_with_default_and_check(setting):
 def test_every_check_has_its_line():
     named = {name for name in rows("settings.md") if name.startswith("diskette.")}
     written = re.findall(r'"(diskette\.[EW]\d{3})"', inspect.getsource(checks))
+    written += re.findall(r'"(diskette\.W\d{3})"', inspect.getsource(deployment))
     assert named == {*written, *(rule.id for rule in checks.RULES)}
 
 

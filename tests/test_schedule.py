@@ -42,11 +42,16 @@ def test_without_a_word_it_sweeps_each_minute_and_dumps_each_night():
             "schedule": ProjectCrontab("30", "3"),
             "options": OPTIONS,
         },
+        "diskette-health": {
+            "task": "diskette.health",
+            "schedule": ProjectCrontab("10"),
+            "options": {"expires": HOUR},
+        },
     }
 
 
 def test_a_setting_changes_one_entry_and_switches_another_off(settings):
-    settings.DISKETTE_SCHEDULE = {"dump": "15 */2 * * mon-fri", "sweep": None}
+    settings.DISKETTE_SCHEDULE = {"dump": "15 */2 * * mon-fri", "sweep": None, "health": None}
     settings.DISKETTE_QUEUE = "backups"
     (entry,) = diskette.beat_schedule().values()
     assert entry["schedule"] == ProjectCrontab("15", "*/2", "mon-fri")

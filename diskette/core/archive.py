@@ -221,6 +221,17 @@ class ArchiveReader:
             note(error, None)
         return found
 
+    def is_disowned(self, survey: Survey) -> bool:
+        """Whether SHA256SUMS is there and was made of another manifest.
+
+        Where it was cut off, nothing speaks against the manifest.
+        """
+        if SUMS_NAME in survey.whole or SUMS_NAME not in survey.places:
+            return False
+        sums = self.content(SUMS_NAME, survey.places)
+        text = b"".join(iter(lambda: sums.read(CHUNK_BYTES), b""))
+        return f"{self._promised[MANIFEST_NAME].sha256}  {MANIFEST_NAME}\n".encode() not in text
+
     def check_structure(self) -> None:
         """Raise ArchiveError unless every member is there, whole and safe, by size alone."""
         self._places()

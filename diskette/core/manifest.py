@@ -22,6 +22,8 @@ FORMAT = 1
 
 MANIFEST_NAME = "manifest.json"
 DATA_MEMBER = re.compile(r"data/\d{4,}_[\w.]+\.[\w]+\.jsonl\.zst")
+UNKNOWN = "unknown"
+"""For what an archive of the original Diskette does not say."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _Value = TypeVar("_Value")

@@ -11,7 +11,6 @@ of the staging; references then take their values from it by one UPDATE each.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -19,11 +18,12 @@ from django.apps import apps
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
 from django.db.models import ForeignKey, IntegerField, Model, QuerySet
 
+from diskette.core.logs import logger_of
 from diskette.data import spelling, tables
 from diskette.data.engines.staging import KEYLESS, LINE
 from diskette.data.outcome import Outcome
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 CHUNK_ROWS = 1000
 NEVER_LOADED = ("contenttypes.ContentType", "auth.Permission")

@@ -19,7 +19,14 @@ from diskette.core.manifest import ModelEntry, StorageEntry
 from diskette.core.report import JSON, Finding, Severity, worst
 from diskette.data import proof
 
-BY_HAND = DAMAGED = "Fetch it again, or use another archive."
+BY_HAND = (
+    "Fetch it again, or use another archive. docs/by-hand.md shows how to take out with `tar` and "
+    "`zstd` what is left."
+)
+DAMAGED = (
+    "Fetch it again, or use another archive. `manage.py diskette_load ARCHIVE --salvage` loads "
+    "what is whole of it."
+)
 
 
 class State(StrEnum):
@@ -27,6 +34,8 @@ class State(StrEnum):
     DAMAGED = "damaged"
     FOREIGN = "foreign"
     """Not Diskette's, as far as one can tell."""
+    UNPROVEN = "unproven"
+    """The original Diskette's, all of it read: nothing speaks against it, and nothing proves it."""
     VANISHED = "vanished"
 
 

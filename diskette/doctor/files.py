@@ -5,7 +5,6 @@ Both may be many: names meet in a database of their own, on disk, that goes with
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 import stat
@@ -18,13 +17,14 @@ from typing import Any
 import humanize
 from django.db.models import FileField, QuerySet
 
+from diskette.core.logs import logger_of
 from diskette.core.report import Finding, Severity
 from diskette.data import tables
 from diskette.data.findings import SAMPLE, listed, rows
 from diskette.data.soundness import Table
 from diskette.storages import Excludes, Storage, walk
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 PAGE_ROWS = 2000
 SCHEMA = """

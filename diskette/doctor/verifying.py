@@ -7,7 +7,6 @@ has examined all of them after ten nights.
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import replace
 from datetime import datetime
@@ -15,14 +14,22 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from diskette import conf
+from diskette import conf, original, signals
 from diskette.core import catalog
 from diskette.core.checksum import Tick, uncounted
+from diskette.core.logs import logger_of
 from diskette.core.report import Finding, Severity
-from diskette.doctor.archives import State, Verdict, examine
+from diskette.doctor import archives, originals
+from diskette.doctor.archives import State, Verdict
 from diskette.models import Archive, stored
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
+
+
+def work(path: Path) -> int:
+    """Bytes that verifying it will tick. Raises ArchiveNotFound."""
+    info = catalog.read(path)
+    return originals.work(info) if original.is_gzip(path) else archives.work(info)
 
 
 def sample(share: float, destination: Path | None = None) -> list[Path]:
@@ -41,15 +48,21 @@ def verify(path: Path, tick: Tick = uncounted) -> Verdict:
     """Examine one archive and keep in its row what came of it.
 
     What lies in the destination gets a row, if it has none; elsewhere only known archives have
-    one. A file that is whole, but not the one that was published, is told by a warning.
+    one. A file that is whole, but not the one that was published, is told by a warning. Of the
+    original's archives no rows are kept.
     """
-    verdict = examine(path, tick)
+    if original.is_gzip(path):
+        return originals.examine(path, tick)
+    verdict = archives.examine(path, tick)
     known = Archive.objects.using(conf.database()).filter(path=str(path)).first()
     if verdict.state is State.FOREIGN and known is not None:
         verdict = replace(verdict, state=State.DAMAGED)
     if verdict.state in {State.WHOLE, State.DAMAGED}:
         verdict = _compared(verdict, known)
         _keep(verdict, known)
+        was_damaged = known is not None and known.damaged_at is not None
+        told = signals.tell_verified(path, verdict.state, verdict.findings, was_damaged=was_damaged)
+        verdict = replace(verdict, findings=(*verdict.findings, *told))
     if verdict.state is State.DAMAGED:
         logger.error("%s is damaged: %s", path, "; ".join(f.message for f in verdict.findings))
     return verdict

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations import Migration
 
 from diskette import conf, registry
-from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry
+from diskette.core.manifest import UNKNOWN, DefinitionEntry, Manifest, ModelEntry
 from diskette.core.report import JSON, Finding, Severity
 from diskette.data import tables
 from diskette.data.findings import listed, rows
@@ -143,10 +143,13 @@ class Verdict:
         }
 
 
-def judge(meeting: Meeting) -> Verdict:
-    """Asks the databases which migrations were applied; reads nothing of the archive's rows."""
+def judge(meeting: Meeting, *, may_carry: bool = True) -> Verdict:
+    """Asks the databases which migrations were applied; reads nothing of the archive's rows.
+
+    `may_carry`: whether older rows may be carried forward; else they are judged as they are.
+    """
     unapplied, migrated = list(_unapplied(meeting)), list(_migrated(meeting))
-    if migrated and not unapplied and (forward := _forward(meeting)):
+    if may_carry and migrated and not unapplied and (forward := _forward(meeting)):
         return _carried(meeting, forward, migrated)
     found = (*_unknown_models(meeting), *unapplied, *migrated)
     if unapplied:
@@ -237,6 +240,8 @@ def _shape(model: ModelType) -> dict[str, tuple[object, ...]]:
 def surroundings(manifest: Manifest) -> list[str]:
     """Sentences on what is another one here, besides the project: it hinders nothing by itself."""
     there, here = manifest.versions, django.get_version()
+    if there.django == UNKNOWN:
+        return [f"It was made by the original Diskette {there.diskette}, which says no more."]
     found = []
     if there.django.split(".")[:2] != here.split(".")[:2]:
         found.append(f"It was made with Django {there.django}; here is {here}.")

@@ -20,7 +20,8 @@ from diskette.core.exceptions import ConfigurationError, DisketteError, RunConfl
 from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Severity
 from diskette.core.space import named
-from diskette.management.console import Console, stat_words
+from diskette.core.wording import stat_words
+from diskette.management.console import Console
 from diskette.models import Run
 from diskette.runs import Handle
 

@@ -16,6 +16,7 @@ from django.db import connections
 from diskette import conf, engine
 from diskette.core.plan import ENDED, State
 from diskette.core.report import Finding
+from diskette.core.wording import finding_lines, stat_words
 from diskette.models import Run, Step
 
 POLL_SECONDS = 0.2
@@ -157,27 +158,6 @@ def run_line(run: Run) -> str:
     return f"{run} {run.state}{': ' + facts if facts else ''}"
 
 
-def stat_words(stats: dict[str, Any]) -> Iterator[str]:
-    """Plain numbers as people read them."""
-    for name, value in stats.items():
-        words = name.replace("_", " ")
-        if name == "seconds":
-            yield seconds_words(value)
-        elif name.endswith("bytes"):
-            yield f"{humanize.naturalsize(value)} {words.removesuffix('bytes')}".rstrip()
-        elif isinstance(value, int):
-            yield f"{humanize.intcomma(value)} {words.removesuffix('s') if value == 1 else words}"
-        else:
-            yield str(value)
-
-
-def seconds_words(seconds: float) -> str:
-    """`92 milliseconds`, `1.2 seconds`, `3 minutes and 20 seconds`."""
-    if seconds < 1:
-        return humanize.precisedelta(seconds, minimum_unit="milliseconds", format="%0.0f")
-    return humanize.precisedelta(seconds, format="%0.1f" if seconds < 60 else "%0.0f")  # noqa: PLR2004
-
-
 def amount(step: Step) -> str:
     """`1,200 of 5,000 rows`; empty before anything is known."""
     if not step.total:
@@ -185,16 +165,3 @@ def amount(step: Step) -> str:
     if step.unit == "bytes":
         return f"{humanize.naturalsize(step.done)} of {humanize.naturalsize(step.total)}"
     return f"{humanize.intcomma(step.done)} of {humanize.intcomma(step.total)} {step.unit}"
-
-
-def finding_lines(finding: Finding) -> Iterator[str]:
-    """Severity, code, message; below it the sample and the cure."""
-    first, *rest = finding.message.splitlines() or [""]
-    yield f"{finding.severity} [{finding.code}] {first}"
-    yield from (f"  {line}" for line in rest)
-    if finding.keys:
-        yield f"  keys: {', '.join(map(str, finding.keys))}"
-    if finding.objects:
-        yield f"  rows: {', '.join(map(str, finding.objects))}"
-    if finding.hint:
-        yield f"  cure: {finding.hint}"

@@ -7,7 +7,37 @@ manifest made for it calls unknown.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from diskette import conf
+from diskette.core.checksum import Tick, uncounted
+from diskette.core.workspace import Workspace
 from diskette.original.making import Converted, convert
 from diskette.original.spool import is_gzip
 
-__all__ = ["Converted", "convert", "is_gzip"]
+__all__ = ["Converted", "convert", "converted", "is_gzip", "readable"]
+
+
+@contextmanager
+def readable(archive: Path) -> Iterator[Path]:
+    """The archive itself, or for a while a copy made in our form of one of the original's."""
+    if is_gzip(archive):
+        with converted(archive) as made:
+            yield made.path
+    else:
+        yield archive
+
+
+@contextmanager
+def converted(archive: Path, tick: Tick = uncounted) -> Iterator[Converted]:
+    """For a while, a copy in our form of all that one of the original's holds."""
+    workspace = Workspace(conf.workspace_root(), str(uuid4()))
+    workspace.create()
+    try:
+        directory = workspace.path / "original"
+        yield convert(archive, directory, data=True, storages=True, tick=tick)
+    finally:
+        workspace.remove()

@@ -12,13 +12,11 @@ import orjson
 from diskette.core.archive import LARGEST_MANIFEST
 from diskette.core.exceptions import ForeignArchive, MemberMissing, UnsafeMember, UnsupportedFormat
 from diskette.core.files import printable
-from diskette.core.manifest import MANIFEST_NAME, is_storage_name
+from diskette.core.manifest import MANIFEST_NAME, UNKNOWN, is_storage_name
 from diskette.core.report import JSON
 from diskette.core.tar import Kind
 from diskette.original.spool import Member, Spool
 
-UNKNOWN = "unknown"
-"""For what the original's archives do not say."""
 DATA = "data"
 
 
@@ -36,7 +34,7 @@ class Contents:
 
     @classmethod
     def of(cls, spool: Spool, zone: tzinfo) -> Self:
-        """Raises ForeignArchive or MemberMissing, UnsafeMember for members it does not name.
+        """Raises ArchiveError; UnsafeMember for members that it does not name.
 
         `zone`: of the clock that the original looked at. Django lets a process have its project's.
         """
@@ -46,7 +44,7 @@ class Contents:
                 f"a gzip file without {MANIFEST_NAME}, so no archive of the original Diskette. "
                 "Use another one."
             )
-            raise ForeignArchive(spool.archive.name, why)
+            raise UnsupportedFormat(spool.archive.name, why)
         shape = _shape(spool, member)
         contents = cls(
             version=_version(shape),
@@ -103,7 +101,7 @@ def _names(spool: Spool, shape: Mapping[str, JSON], key: str) -> tuple[str, ...]
     """A list of members, or null; two definitions of one file name it twice."""
     if key not in shape:
         why = f"its manifest has no {key!r}, so it is none of the original Diskette's."
-        raise ForeignArchive(spool.archive.name, f"{why} Use another archive.")
+        raise UnsupportedFormat(spool.archive.name, f"{why} Use another archive.")
     names = shape[key] or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ForeignArchive(spool.archive.name, f"its manifest's {key!r} is no list of names.")

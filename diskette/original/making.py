@@ -11,11 +11,18 @@ from diskette import conf, registry
 from diskette.core.archive import write_archive
 from diskette.core.checksum import Tick
 from diskette.core.files import PRIVATE_DIRECTORY
-from diskette.core.manifest import FORMAT, DefinitionEntry, Manifest, StorageEntry, Versions
+from diskette.core.manifest import (
+    FORMAT,
+    UNKNOWN,
+    DefinitionEntry,
+    Manifest,
+    StorageEntry,
+    Versions,
+)
 from diskette.core.report import Finding
 from diskette.core.space import disk_errors_named
 from diskette.original import findings, media
-from diskette.original.contents import DATA, UNKNOWN, Contents
+from diskette.original.contents import DATA, Contents
 from diskette.original.conversion import Conversion
 from diskette.original.spool import Spool
 

@@ -7,6 +7,7 @@ stays flat however many there are, and no name of the archive becomes one on the
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import sqlite3
@@ -22,7 +23,12 @@ from humanize import naturalsize
 
 from diskette.core.archive import Content
 from diskette.core.checksum import CHUNK_BYTES, Source, Tick
-from diskette.core.exceptions import ForeignArchive, StorageError, UnsafeMember
+from diskette.core.exceptions import (
+    DisketteError,
+    ForeignArchive,
+    StorageError,
+    UnsafeMember,
+)
 from diskette.core.files import printable, private_file
 from diskette.core.space import Need, disk_errors_named, named, require
 from diskette.core.tar import Header, Kind, TarReader
@@ -115,7 +121,7 @@ class Spool:
                 self._read(_Gzip(raw, self.archive, tick), content)
             self._list.commit()
         except sqlite3.OperationalError as error:
-            raise StorageError(str(self._directory), str(error)) from error
+            raise self._list_refused(error) from error
         self._stream = self._content.open("rb")
 
     def find(self, name: str) -> Member | None:
@@ -222,6 +228,12 @@ class Spool:
                 raise self._unsafe(member.name, "comes twice") from error
         except OverflowError as error:
             raise self._unsafe(member.name, "has numbers beyond all measure") from error
+
+    def _list_refused(self, error: sqlite3.OperationalError) -> DisketteError:
+        """SQLite says by a code of its own that the disk is full."""
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            return named(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), self._directory)
+        return StorageError(str(self._directory), str(error))
 
     def _members(self, condition: str, *parameters: bytes) -> Iterator[Member]:
         statement = f"{_SELECT} WHERE {condition} ORDER BY sorting"

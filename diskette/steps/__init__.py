@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 from django.db import DatabaseError, close_old_connections
 
 from diskette import fetch
 from diskette.core.exceptions import DisketteError
+from diskette.core.logs import logger_of
 from diskette.core.plan import Kind
 from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.models import Run
 from diskette.steps import drill, dump, load, prune
 from diskette.steps.context import Context
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 FUNCTIONS: Mapping[tuple[str, str], Callable[[Context], StepReport]] = {
     (Kind.DUMP, "check_space"): dump.check_space,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from diskette.core.exceptions import (
 )
 from diskette.core.files import sync_file
 from diskette.core.lazy import Lazy
+from diskette.core.logs import logger_of
 from diskette.core.manifest import (
     FORMAT,
     DefinitionEntry,
@@ -53,7 +53,7 @@ else:
     data = Lazy("diskette.data.dump")
     snapshots = Lazy("diskette.data.snapshot")
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 COMPRESSED_SHARE = 0.5
 """Of a table's size on disk: more than its compressed lines have taken in any benchmark."""

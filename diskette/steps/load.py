@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,26 +15,28 @@ from django.utils import timezone
 
 from diskette import conf, fetch, registry, storages
 from diskette.core import plan
-from diskette.core.archive import ArchiveReader
+from diskette.core.archive import ArchiveReader, Survey
 from diskette.core.checksum import BLAKE2B_DIGITS, blake2b_of, digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
     DisketteError,
     FindingsError,
+    ForeignArchive,
     InsufficientSpace,
     RunFailed,
     Stopped,
     UsageError,
 )
 from diskette.core.lazy import Lazy
+from diskette.core.logs import logger_of
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.space import Need, require, taken_by
 from diskette.models import Now, Run, Step
-from diskette.steps import dump, proofs, target
+from diskette.steps import dump, proofs, salvage, target
 from diskette.steps.context import Context
-from diskette.steps.selection import select
+from diskette.steps.selection import Selection, select
 
 if TYPE_CHECKING:
     from diskette import original
@@ -43,9 +44,10 @@ if TYPE_CHECKING:
     from diskette.data import integrity, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
-    from diskette.doctor import versions
+    from diskette.doctor import archives, versions
     from diskette.steps import carry
 else:
+    archives = Lazy("diskette.doctor.archives")
     carry = Lazy("diskette.steps.carry")
     original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
@@ -56,7 +58,7 @@ else:
     verify = Lazy("diskette.data.verify")
     versions = Lazy("diskette.doctor.versions")
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
@@ -69,9 +71,8 @@ def fetch_archive(context: Context) -> StepReport:
     fetched, digest = _fetched(context)
     _require_checksum(fetched, digest, context)
     path, found = _converted(_held(fetched, context), context)
-    with ArchiveReader(path) as reader:
-        manifest = reader.manifest
-    definitions = _definitions(manifest, context.options)
+    manifest = _opened(path, context)
+    definitions = _definitions(manifest, context)
     trees = manifest.storages if context.options["storages"] else ()
     if not definitions and not trees:
         raise UsageError(
@@ -115,13 +116,49 @@ def check_space(context: Context) -> StepReport:
 
 
 def verify_archive(context: Context) -> StepReport:
-    """Read every byte of the archive and compare each member with its digest."""
+    """Read every byte of the archive and compare each member with its digest.
+
+    What is damaged ends the load; or, in a salvage, is left out of it, and told.
+    """
     path = _path(context)
     context.expect(path.stat().st_size, "bytes")
     with ArchiveReader(path) as reader:
-        if broken := reader.verify(context.tick):
-            raise FindingsError(broken)
-    return StepReport(stats={"bytes": path.stat().st_size})
+        survey = reader.survey(context.tick)
+        saved = _saved(reader, survey, context) if survey.findings else None
+        lost = list(_files_lost(reader, survey, context)) if saved else []
+    stats = {"bytes": path.stat().st_size}
+    if saved is None:
+        return StepReport(stats=stats)
+    trees = [entry.tree.name for entry in reader.manifest.storages]
+    return StepReport(
+        stats=stats,
+        findings=[*saved.findings, *lost],
+        output={
+            "left_out": list(saved.left_out),
+            "damaged_trees": [name for name in trees if name not in survey.whole],
+            "places": dict(survey.places),
+        },
+    )
+
+
+def _saved(reader: ArchiveReader, survey: Survey, context: Context) -> salvage.Salvage:
+    """What a salvage leaves out. Raises FindingsError where none is wanted, or nothing is left."""
+    if not context.options.get("salvage"):
+        raise FindingsError(salvage.refused(survey.findings, archives.DAMAGED))
+    manifest, trees = reader.manifest, _trees(reader.manifest, context)
+    saved = salvage.of_damage(reader, survey, _models(manifest, context), trees)
+    chosen = select(manifest, context.options, saved.left_out)
+    if not chosen.definitions and all(tree.index.name in saved.left_out for tree in trees):
+        raise FindingsError(salvage.nothing_whole(survey.findings))
+    return saved
+
+
+def _files_lost(reader: ArchiveReader, survey: Survey, context: Context) -> Iterable[Finding]:
+    """Told here by a check, which unpacks nothing."""
+    if not context.options["check"]:
+        return ()
+    trees = _trees(reader.manifest, context)
+    return salvage.files_lost(reader, survey, trees, lambda _: context.tick(0))
 
 
 def extract_archive(context: Context) -> StepReport:
@@ -131,13 +168,13 @@ def extract_archive(context: Context) -> StepReport:
     """
     manifest = _manifest(context)
     trees = _trees(manifest, context)
-    names = [entry.member.name for entry in _models(manifest, context.options)]
+    names = [entry.member.name for entry in _models(manifest, context)]
     names += [tree.index.name for tree in trees]
     sizes = {member.name: member.bytes for member in manifest.members}
     context.expect(sum(sizes[name] for name in names), "bytes")
     directory = context.workspace.path / f"archive.{context.step.token}"
     with ArchiveReader(_path(context)) as reader:
-        found = reader.extract(names, directory, context.tick)
+        found = reader.extract(names, directory, context.tick, _survey(context).get("places"))
     for tree in trees:
         storages.check(tree, found[tree.index.name], tick=context.tick)
     return StepReport(
@@ -153,14 +190,16 @@ def check_compatibility(context: Context) -> StepReport:
     the tables themselves are not what the models say, so that nothing more can be asked.
     """
     manifest = _manifest(context)
-    entries = _models(manifest, context.options)
+    entries = _models(manifest, context)
     if not entries:
         return StepReport(stats={"models": 0})
-    definitions = _definitions(manifest, context.options)
+    definitions = _definitions(manifest, context)
     ignored = context.options["ignore_nonexistent"]
     meeting = versions.meeting(manifest, definitions, ignored=ignored)
     beside = [target.alias(context, each) for each in meeting.databases]
-    verdict = versions.judge(replace(meeting, databases=beside))
+    # Rows that a salvage has lost would be missed by the migrations that look at them.
+    is_whole = not _left_out(context)
+    verdict = versions.judge(replace(meeting, databases=beside), may_carry=is_whole)
     findings = verdict.findings
     if verdict.is_final:
         _refuse(findings)
@@ -207,10 +246,11 @@ def _make_room(context: Context, carried: Mapping[str, JSON] | None = None) -> N
 
 def load_application(context: Context) -> StepReport:
     """Read one definition's rows into staging; nothing live is touched."""
-    chosen = _definitions(_manifest(context), _options(context))
-    definition = next((each for each in chosen if each.name == context.subject), None)
+    definition = next(
+        (d for d in _definitions(_manifest(context), context) if d.name == context.subject), None
+    )
     if definition is None:
-        return StepReport(skipped=True, stats={"reason": "migrations left none of its rows"})
+        return _nothing_left() if _carried(context) else _nothing_whole()
     context.expect(sum(entry.rows for entry in definition.models), "rows")
     staging = _staging(context, target.alias(context, versions.database_of(definition)))
     rows = 0
@@ -233,7 +273,7 @@ def load_application(context: Context) -> StepReport:
 
 def check_integrity(context: Context) -> StepReport:
     """Find every problem of the staged rows with themselves and with what stays in the database."""
-    entries = _models(_manifest(context), _options(context))
+    entries = _models(_manifest(context), context)
     found: list[Finding] = []
     for staging, models in _by_database(context).items():
         found += integrity.check(
@@ -243,6 +283,8 @@ def check_integrity(context: Context) -> StepReport:
             drop_stale=bool(context.options.get("drop_stale")),
         )
         context.tick(0)
+    left_out = _models_left_out(context)
+    found = [salvage.explained(each, left_out) for each in found]
     _refuse([*_found_before(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
     return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
@@ -251,13 +293,21 @@ def check_integrity(context: Context) -> StepReport:
 def stage_storage(context: Context) -> StepReport:
     """Unpack one storage beside its live tree, checking each file."""
     entry, live = _tree(context, context.subject)
-    index = _extracted(context) / entry.index.name
+    survey = _survey(context)
+    if entry.index.name in survey.get("left_out", ()):
+        return _nothing_whole()
+    index, run, loss = _extracted(context) / entry.index.name, str(context.run.pk), storages.Loss()
     context.expect(entry.raw_bytes, "bytes")
     with ArchiveReader(_path(context)) as reader:
-        tree, run = reader.content(entry.tree.name), str(context.run.pk)
-        storages.stage(entry, tree, index, live, run, tick=context.tick)
+        tree = reader.content(entry.tree.name, survey.get("places"))
+        if entry.tree.name in survey.get("damaged_trees", ()):
+            loss = storages.salvage(entry, tree, index, live, run, tick=context.tick)
+        else:
+            storages.stage(entry, tree, index, live, run, tick=context.tick)
     return StepReport(
-        stats={"files": entry.files, "bytes": entry.raw_bytes}, output={"live": str(live)}
+        stats={"files": entry.files - loss.count, "bytes": entry.raw_bytes},
+        findings=list(salvage.of_files(entry, loss)),
+        output={"live": str(live), "lost": loss.count},
     )
 
 
@@ -265,7 +315,7 @@ def safety_dump(context: Context) -> StepReport:
     """Dump what is about to be replaced, as an archive of its own."""
     manifest = _manifest(context)
     wanted = dump.options(
-        data=bool(_models(manifest, _options(context))) and dump.has_rows(),
+        data=bool(_models(manifest, context)) and dump.has_rows(),
         storages=any(live.is_dir() for _, live in _live_trees(context)),
         label=f"{conf.label()}-safety",
         purpose="safety",
@@ -293,7 +343,7 @@ def apply(context: Context) -> StepReport:
     Before the commit nothing has happened, after it all has: a repetition finds the mark and
     only goes on with the swap.
     """
-    entries = _models(_manifest(context), _options(context))
+    entries = _models(_manifest(context), context)
     context.expect(sum(entry.rows for entry in entries), "rows")
     if not _is_applied(context.run):
         _apply_data(context)
@@ -308,7 +358,7 @@ def verify_load(context: Context) -> StepReport:
     """Digest the live rows again and compare them with the manifest."""
     if context.options["mode"] == "merge":
         return StepReport(skipped=True, stats={"reason": "merged rows have no digest of their own"})
-    whole = select(_manifest(context), _options(context)).whole
+    whole = _selection(_manifest(context), context).whole
     context.expect(sum(entry.rows for _, entry in whole), "rows")
     found: list[Finding] = []
     dropped = context.output("check_integrity").get("dropped", ()) if whole else ()
@@ -344,9 +394,10 @@ def finish(context: Context) -> StepReport:
     for _, live in _live_trees(context):
         storages.settle(live, str(context.run.pk))
     manifest = _manifest(context)
+    lost = sum(each.get("lost", 0) for each in context.outputs("stage_storage").values())
     stats = {
-        "rows": sum(entry.rows for _, entry in select(manifest, _options(context)).whole),
-        "files": sum(entry.files for entry in _trees(manifest, context)),
+        "rows": sum(entry.rows for _, entry in _selection(manifest, context).whole),
+        "files": sum(entry.files for entry in _trees(manifest, context)) - lost,
         "seconds": round((timezone.now() - context.run.created_at).total_seconds(), 3),
     }
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(stats=stats)
@@ -361,6 +412,7 @@ def _proves(context: Context) -> bool:
     is_partial = any(options.get(each) for each in ("applications", "models", "exclude"))
     is_partial |= not (options["data"] and options["storages"])
     is_tolerant = bool(options["ignore_nonexistent"] or options.get("drop_stale"))
+    is_tolerant |= bool(_survey(context))
     is_compared = verified.get("incomparable") == []
     return is_compared and not (is_partial or is_tolerant or fetch.is_url(context.run.archive))
 
@@ -383,6 +435,18 @@ def _held(found: Path, context: Context) -> Path:
     except OSError:
         return found  # another filesystem, another's file: it is read where it lies
     return held
+
+
+def _opened(path: Path, context: Context) -> Manifest:
+    """The manifest. Raises ArchiveError; in a salvage, too, for without one nothing is known."""
+    try:
+        with ArchiveReader(path) as reader:
+            return reader.manifest
+    except ForeignArchive as error:
+        if not context.options.get("salvage"):
+            raise
+        why = f"{error.why} Its manifest cannot be read, {salvage.BY_HAND}"
+        raise ForeignArchive(path.name, why) from error
 
 
 def _require_checksum(path: Path, digest: str, context: Context) -> None:
@@ -458,17 +522,48 @@ def _extracted(context: Context) -> Path:
     return Path(context.output("extract_archive")["directory"])
 
 
-def _definitions(manifest: Manifest, options: Mapping[str, JSON]) -> Sequence[DefinitionEntry]:
+def _selection(
+    manifest: Manifest, context: Context, carried: Mapping[str, JSON] | None = None
+) -> Selection:
+    return select(manifest, _options(context, carried), _left_out(context))
+
+
+def _survey(context: Context) -> Mapping[str, JSON]:
+    """What a salvage has found: empty for a whole archive, and before it has looked."""
+    return context.outputs("verify_archive").get("", {})
+
+
+def _left_out(context: Context) -> Sequence[str]:
+    return list(_survey(context).get("left_out", ()))
+
+
+def _models_left_out(context: Context) -> Sequence[str]:
+    """Labels of models whose rows are damaged."""
+    left_out = _left_out(context)
+    return [e.model for e in _manifest(context).models if e.member.name in left_out]
+
+
+def _nothing_whole() -> StepReport:
+    return StepReport(skipped=True, stats={"reason": "it is damaged, and left out"})
+
+
+def _nothing_left() -> StepReport:
+    return StepReport(skipped=True, stats={"reason": "migrations left none of its rows"})
+
+
+def _definitions(manifest: Manifest, context: Context) -> Sequence[DefinitionEntry]:
     """What of the archive's data is to be loaded. Raises UsageError for a name it does not have."""
-    return select(manifest, options).definitions
+    return _selection(manifest, context).definitions
 
 
-def _models(manifest: Manifest, options: Mapping[str, JSON]) -> list[ModelEntry]:
-    return [entry for each in _definitions(manifest, options) for entry in each.models]
+def _models(manifest: Manifest, context: Context) -> list[ModelEntry]:
+    return [entry for each in _definitions(manifest, context) for entry in each.models]
 
 
 def _trees(manifest: Manifest, context: Context) -> Sequence[StorageEntry]:
-    return manifest.storages if context.options["storages"] else ()
+    left_out = _left_out(context)
+    offered = [each for each in manifest.storages if each.index.name not in left_out]
+    return offered if context.options["storages"] else ()
 
 
 def storages_of(context: Context) -> Sequence[StorageEntry]:
@@ -490,7 +585,7 @@ def _by_database(
     context: Context, carried: Mapping[str, JSON] | None = None
 ) -> dict[Staging, list[registry.ModelType]]:
     """A staging for each database, with the models whose rows it takes, in load order."""
-    selection = select(_manifest(context, carried), _options(context, carried))
+    selection = _selection(_manifest(context, carried), context, carried)
     models: dict[str, list[registry.ModelType]] = {}
     for definition in selection.definitions:
         for entry in definition.models:
@@ -543,7 +638,7 @@ def clear_trees(run: Run) -> None:
 
 def _needs(context: Context) -> Iterable[Need]:
     manifest = _manifest(context)
-    entries, trees = _models(manifest, context.options), _trees(manifest, context)
+    entries, trees = _models(manifest, context), _trees(manifest, context)
     members = [e.member.bytes for e in entries]
     members += [tree.index.bytes for tree in trees]
     staged = int(sum(entry.raw_bytes for entry in entries) * STAGED_SHARE)
@@ -563,7 +658,7 @@ def _needs(context: Context) -> Iterable[Need]:
 
 def _needs_to_carry(context: Context, manifest: Manifest) -> Iterable[Need]:
     """Where rows are carried forward: members twice, and on SQLite a database and its staging."""
-    definitions = _definitions(manifest, context.options)
+    definitions = _definitions(manifest, context)
     if not versions.judge(versions.meeting(manifest, definitions)).carried:
         return
     room = 2 * sum(entry.member.bytes for entry in manifest.models)

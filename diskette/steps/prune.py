@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import humanize
 from django.utils import timezone
 
 from diskette import conf
-from diskette.core import catalog, retention
+from diskette.core import catalog, retention, workspace
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
+from diskette.core.logs import logger_of
 from diskette.core.plan import Kind
 from diskette.core.report import JSON, Finding, Severity, StepReport
 from diskette.core.retention import Decision, Retention
@@ -22,7 +23,7 @@ from diskette.models import Archive, Run
 from diskette.steps import proofs
 from diskette.steps.context import Context
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def options(
@@ -54,7 +55,7 @@ def decisions(options: Mapping[str, JSON]) -> list[Decision]:
     label = options["label"]
     ours = [each for each in found if each.manifest is None or each.label == label]
     policy = Retention.from_json(options["policy"]) if options["policy"] else None
-    return retention.decide(list(_with_history(ours)), policy, conf.now())
+    return retention.decide(list(with_history(ours)), policy, conf.now())
 
 
 def prune(context: Context) -> StepReport:
@@ -165,14 +166,20 @@ def _is_gone(path: Path, destination: Path) -> bool:
     return path.parent == destination and not path.exists()
 
 
-def _with_history(archives: Iterable[ArchiveInfo]) -> Iterator[ArchiveInfo]:
+def with_history(archives: Sequence[ArchiveInfo]) -> Iterator[ArchiveInfo]:
     """With what only rows know: which loads proved an archive, what it was to hold, its damage."""
     damages = _damages()
-    dumps = Run.objects.using(conf.database()).filter(kind=Kind.DUMP)
-    chosen = {str(run.pk): tuple(run.options.get("applications", ())) for run in dumps}
+    chosen = _chosen(each.manifest.run for each in archives if each.manifest)
     for each in proofs.known(archives):
         asked = chosen.get(each.manifest.run, ()) if each.manifest else ()
         yield replace(each, damaged_at=damages.get(str(each.path)), chosen=asked)
+
+
+def _chosen(runs: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """By dump, the definitions that were asked for; a site has far more dumps than archives."""
+    ids = [UUID(each) for each in runs if workspace.UUID.fullmatch(each)]
+    dumps = Run.objects.using(conf.database()).only("options").in_bulk(ids)
+    return {str(pk): tuple(run.options.get("applications", ())) for pk, run in dumps.items()}
 
 
 def _damages() -> dict[str, datetime]:

@@ -36,12 +36,21 @@ class Selection:
         ]
 
 
-def select(manifest: Manifest, options: Mapping[str, JSON]) -> Selection:
-    """Raises UsageError for a definition or model that the archive does not have."""
+def select(
+    manifest: Manifest, options: Mapping[str, JSON], left_out: Collection[str] = ()
+) -> Selection:
+    """Raises UsageError for a definition or model that the archive does not have.
+
+    `left_out`: names of members that are damaged, as if the archive did not have them.
+    """
     _refuse_unknown(manifest, options)
     if not options["data"]:
         return Selection(definitions=(), added=frozenset())
-    offered = [each for each in manifest.definitions if each.name not in options["exclude"]]
+    offered = [
+        replace(each, models=tuple(e for e in each.models if e.member.name not in left_out))
+        for each in manifest.definitions
+        if each.name not in options["exclude"]
+    ]
     labels = [entry.model for each in offered for entry in each.models]
     chosen = _chosen(offered, options) if _is_filtered(options) else set(labels)
     wanted = _closed(chosen, labels, _references)

@@ -12,7 +12,7 @@ from diskette.storages.guarding import check
 from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
 from diskette.storages.proving import prove
-from diskette.storages.staging import stage
+from diskette.storages.staging import salvage, stage
 from diskette.storages.swapping import discard, settle, swap
 from diskette.storages.walking import Excludes, walk
 
@@ -30,6 +30,7 @@ __all__ = [
     "measure",
     "prove",
     "resolve",
+    "salvage",
     "settle",
     "stage",
     "staged_in",

@@ -15,12 +15,13 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle
 from pathlib import Path
+from typing import Any, Protocol
 
 from diskette.core.checksum import CHUNK_BYTES, Source, Tally, Tick
 from diskette.core.exceptions import (
@@ -36,13 +37,15 @@ from diskette.core.files import (
     remove_tree,
     sync_filesystem,
 )
-from diskette.core.frames import FrameReader, frames_of
+from diskette.core.frames import FrameReader, MendingFrames, frames_of
 from diskette.core.manifest import StorageEntry
 from diskette.core.relay import Aside
 from diskette.core.space import disk_errors_named
 from diskette.core.tar import TarReader
 from diskette.storages.guarding import Guard, entries_of, shape
 from diskette.storages.index import ROOT, Entry, Kind
+from diskette.storages.mended import Loss, MendedTree
+from diskette.storages.merging import complete
 from diskette.storages.places import Place
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -63,6 +66,29 @@ def stage(
     begun nothing is done. Raises ArchiveError for what is not as promised, UnsafeMember for
     what would leave the storage, StorageError, InsufficientSpace; then nothing is left of it.
     """
+    return _staged(entry, live, run, lambda place: _unpack(entry, tree, index, place, tick))
+
+
+def salvage(
+    entry: StorageEntry, tree: Source, index: Path, live: Path, run: str, *, tick: Tick
+) -> Loss:
+    """The same of a damaged tree: files that have their digest, beside what is live.
+
+    Nothing that is live is lost by the swap, for nobody knows what else the tree held. Returns
+    what could not be had.
+    """
+    loss = Loss()
+
+    def fill(place: Place) -> None:
+        _salvage(entry, tree, index, place, loss, tick)
+        if place.live.is_dir():
+            complete(place.staging, place.live, tick)
+
+    _staged(entry, live, run, fill)
+    return loss
+
+
+def _staged(entry: StorageEntry, live: Path, run: str, fill: Callable[[Place], None]) -> Path:
     place = Place.for_staging(live, run)
     if place.has_begun:
         return place.staged
@@ -73,7 +99,7 @@ def stage(
         remove_tree(place.staged)
         try:
             place.staging.mkdir(mode=PRIVATE_DIRECTORY)
-            _unpack(entry, tree, index, place, tick)
+            fill(place)
             # After a power cut, too, what a committed load swaps in must be there.
             sync_filesystem(place.staging)
         except BaseException:
@@ -81,6 +107,22 @@ def stage(
             raise
         place.staging.rename(place.staged)
     return place.staged
+
+
+def _salvage(
+    entry: StorageEntry, tree: Source, index: Path, place: Place, loss: Loss, tick: Tick
+) -> None:
+    with (
+        frames_of(index, archive=entry.index.name, name="its list") as lines,
+        ExitStack() as closing,
+    ):
+        mended = MendedTree(MendingFrames(tree))
+        salvager = _Salvager(entry, mended, place, tick, (_AtOnce(),), loss=loss)
+        closing.callback(salvager.close)
+        for listed in entries_of(entry, lines):
+            mended.enter(listed)
+            salvager.take(listed)
+        salvager.finish()
 
 
 def _unpack(
@@ -136,10 +178,10 @@ class _Unpacker:
     def __init__(
         self,
         entry: StorageEntry,
-        reader: TarReader,
+        reader: Source,
         place: Place,
         tick: Tick,
-        writers: Sequence[Aside],
+        writers: Sequence[_Writer],
     ) -> None:
         self._entry, self._reader, self._place, self._tick = entry, reader, place, tick
         self._writers, self._turns = writers, cycle(writers)
@@ -215,24 +257,27 @@ class _Unpacker:
             if start:
                 writer.do(os.lseek, opened, start, os.SEEK_SET)
             self._hand_over(writer, tally, length)
-        writer.do(self._finish_file, entry, opened, tally)
+        writer.do(self._finish_file, entry, opened, tally, directory)
 
-    def _hand_over(self, writer: Aside, tally: Tally, left: int) -> None:
-        while left:
-            chunk = self._reader.read(min(CHUNK_BYTES, left))
+    def _hand_over(self, writer: _Writer, tally: Tally, left: int) -> None:
+        while left and (chunk := self._reader.read(min(CHUNK_BYTES, left))):
             left -= len(chunk)
             writer.do(tally.write, chunk, weight=len(chunk))
             self._tick(len(chunk))
 
-    def _finish_file(self, entry: Entry, opened: int, tally: Tally) -> None:
+    def _finish_file(self, entry: Entry, opened: int, tally: Tally, directory: int) -> None:
         if (found := tally.close().hex) != entry.sha256:
-            path = printable(entry.path)
-            raise ChecksumMismatch(self._entry.tree.name, path, entry.sha256, found)
-        if entry.extents is not None:
+            self._refuse(entry, found, directory)
+        elif entry.extents is not None:
             os.ftruncate(opened, entry.size)
         self._describe(opened, entry, _FILE_MODES)
         self._unfinished.discard(opened)
         os.close(opened)
+
+    def _refuse(self, entry: Entry, found: str, directory: int) -> None:  # noqa: ARG002
+        """What becomes of a file that is not the one promised."""
+        path = printable(entry.path)
+        raise ChecksumMismatch(self._entry.tree.name, path, entry.sha256, found)
 
     def _make_link(self, entry: Entry, name: str, directory: int) -> None:
         os.symlink(entry.target, name, dir_fd=directory)
@@ -279,6 +324,47 @@ class _Unpacker:
 
     def _unsafe(self, path: str, why: str) -> UnsafeMember:
         return UnsafeMember(self._entry.tree.name, printable(path), why)
+
+
+class _Salvager(_Unpacker):
+    """Leaves out files that are not the ones promised, and other names of them."""
+
+    def __init__(self, *given: Any, loss: Loss) -> None:
+        super().__init__(*given)
+        self._loss = loss
+        self._lost: set[int] = set()
+
+    def _refuse(self, entry: Entry, found: str, directory: int) -> None:  # noqa: ARG002
+        self._lose(entry)
+        os.unlink(entry.path.rpartition("/")[2], dir_fd=directory)
+
+    def _make_hard_link(self, entry: Entry, name: str, directory: int) -> None:
+        if hash(entry.target) in self._lost:
+            self._lose(entry)
+        else:
+            super()._make_hard_link(entry, name, directory)
+
+    def _lose(self, entry: Entry) -> None:
+        self._lost.add(hash(entry.path))
+        self._loss.add(entry.path)
+
+
+class _Writer(Protocol):
+    """Does what it is asked to, in order: at once, or later and aside."""
+
+    def do(self, act: Callable[..., object], *arguments: Any, weight: int = 0) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class _AtOnce:
+    """A writer for those who have to know what became of a file before the next one comes."""
+
+    def do(self, act: Callable[..., object], *arguments: Any, weight: int = 0) -> None:  # noqa: ARG002
+        act(*arguments)
+
+    def finish(self) -> None:
+        """Nothing waits."""
 
 
 class _Opened:

@@ -10,7 +10,6 @@ only with a warning is refused like one that it does not take.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from django.utils import timezone
 
 from diskette import conf
 from diskette.core.exceptions import ConfigurationError
+from diskette.core.logs import logger_of
 from diskette.data import tables
 from diskette.data.engines.mysql_tables import without_transactions
 from diskette.data.engines.plain_writing import (
@@ -56,7 +56,7 @@ from diskette.data.engines.staging import (
 from diskette.data.kinds import AnyField, Column, Kind, root_of
 from diskette.data.lines import JSONText
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 RUN_DIGITS = 12
 """Of the run's id, in the names of its tables: they may have 64 characters in all."""

@@ -12,8 +12,8 @@ from django.core.checks import ERROR, CheckMessage
 from diskette import checks, doctor, registry, storages
 from diskette.core.exceptions import ConfigurationError
 from diskette.core.report import Finding, Severity
+from diskette.core.wording import finding_lines
 from diskette.management.base import FINDINGS, DisketteCommand
-from diskette.management.console import finding_lines
 
 
 class Command(DisketteCommand):

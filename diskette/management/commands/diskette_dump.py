@@ -9,8 +9,8 @@ from typing import Any
 import humanize
 
 from diskette.core.report import Finding
+from diskette.core.wording import finding_lines, stat_words
 from diskette.management.base import DisketteCommand
-from diskette.management.console import finding_lines, stat_words
 from diskette.runs import check_dump, start_dump
 
 

@@ -12,17 +12,17 @@ import humanize
 import orjson
 from django.db import DatabaseError, InterfaceError
 
-from diskette import fetch
+from diskette import fetch, original
 from diskette.core import catalog
 from diskette.core.archive import ArchiveReader
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import ConfigurationError, UsageError
 from diskette.core.manifest import Manifest
 from diskette.core.report import JSON, Finding, Severity, worst
+from diskette.core.wording import finding_lines, stat_words
 from diskette.doctor import closed, versions
 from diskette.doctor.versions import Verdict
 from diskette.management.base import FINDINGS, DisketteCommand
-from diskette.management.console import finding_lines, stat_words
 from diskette.steps import proofs
 
 
@@ -44,10 +44,11 @@ class Command(DisketteCommand):
         if fetch.is_url(options["archive"]):
             raise UsageError("An archive is inspected where it lies: download it first.")
         path = Path(fetch.named(options["archive"]))
-        with ArchiveReader(path) as reader:
-            manifest = reader.manifest
         (info,) = proofs.known_if_asked([catalog.read(path)])
-        found = closed.unresolved(path, lambda _: None) if options["closed"] else []
+        with original.readable(path) as archive:
+            with ArchiveReader(archive) as reader:
+                manifest = reader.manifest
+            found = closed.unresolved(archive, lambda _: None) if options["closed"] else []
         here = None if options["closed"] else _verdict(manifest)
         if options["format"] == "json":
             shape: dict[str, JSON] = {"path": str(path), "bytes": path.stat().st_size}

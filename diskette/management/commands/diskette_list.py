@@ -12,8 +12,8 @@ from diskette import conf
 from diskette.core import catalog
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.report import JSON
+from diskette.core.wording import stat_words
 from diskette.management.base import DisketteCommand
-from diskette.management.console import stat_words
 from diskette.steps import proofs
 
 

@@ -11,8 +11,8 @@ from django.core.management.base import CommandError
 from diskette import fetch
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
+from diskette.core.wording import stat_words
 from diskette.management.base import FAILED, DisketteCommand
-from diskette.management.console import stat_words
 from diskette.runs import start_load
 
 
@@ -46,6 +46,11 @@ class Command(DisketteCommand):
             action="store_true",
             help="leave out links to content types and permissions that this project does not have",
         )
+        add(
+            "--salvage",
+            action="store_true",
+            help="load what is whole of a damaged archive; what is left out is listed",
+        )
         add("--checksum", help="the SHA-256 or BLAKE2b that the archive must have")
         add("--no-safety-dump", action="store_true", help="do not dump what is replaced first")
         add("--keep", action="store_true", help="accepted: an archive is always kept")
@@ -62,6 +67,7 @@ class Command(DisketteCommand):
             "mode": options["mode"],
             "ignore_nonexistent": options["ignorenonexistent"],
             "drop_stale": options["drop_stale"],
+            "salvage": options["salvage"],
             "checksum": None if options["checksum"] == "no" else options["checksum"],
             "safety": False if options["no_safety_dump"] else None,
             "check": options["check"],

@@ -13,10 +13,11 @@ from humanize import intcomma
 from diskette import conf, fetch
 from diskette.core import catalog
 from diskette.core.exceptions import ArchiveNotFound, UsageError
-from diskette.doctor import archives, verifying
+from diskette.core.wording import finding_lines, stat_words
+from diskette.doctor import verifying
 from diskette.doctor.archives import Rest, State, Verdict
 from diskette.management.base import FAILED, DisketteCommand
-from diskette.management.console import Meter, finding_lines, stat_words
+from diskette.management.console import Meter
 from diskette.runs import start_drill
 
 
@@ -75,7 +76,7 @@ class Command(DisketteCommand):
         self.start(options, lambda **common: start_drill(archive, **common))
 
     def _verified(self, path: Path, meter: Meter) -> Verdict:
-        with meter.over(path.name, archives.work(catalog.read(path))) as tick:
+        with meter.over(path.name, verifying.work(path)) as tick:
             return verifying.verify(path, tick)
 
     def _exit(self, verdicts: list[Verdict], options: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.storages.large`: dump and load a storage, tell what it took, compare."""
+"""`python -m tests.storages.large`: dump, verify and load a storage, tell what it took, compare."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ def drilled(directory: Path, options: Namespace) -> int:
         migrate(directory, place)
         fill(place.media, options.files, options.sparse_gb * GB)
         peaks = [told("dump", measure(tool.dump(place), directory))]
+        examine = tool.django(place, "diskette_verify", str(place.archives / tool.archive))
+        peaks.append(told("verify", measure(examine, directory)))
         place.media.rename(directory / "source")
         peaks.append(told("load", measure(tool.load(place), directory)))
     both = map(looks, (directory / "source", place.media))
