@@ -48,7 +48,7 @@ from diskette.core.naming import candidates
 from diskette.core.relay import Aside
 from diskette.core.report import Finding, Severity
 from diskette.core.space import disk_errors_named, named
-from diskette.core.tar import BLOCK_BYTES, END, Header, Kind, TarReader, padding
+from diskette.core.tar import BLOCK_BYTES, Header, Kind, TarReader
 
 SUMS_NAME = "SHA256SUMS"
 LARGEST_MANIFEST = 64 << 20
@@ -66,39 +66,8 @@ _OTHER_FILES = {
     b"\xfd7zXZ": "an xz file. Decompress it first (unxz)",
 }
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-_NO_SENDFILE = {errno.ENOTSOCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
-"""What systems say that only send to sockets, and filesystems that cannot."""
 
 _FETCH_AGAIN = "Fetch it again or use another one."
-
-
-def write_archive(
-    target: Path, manifest: Manifest, members: Mapping[str, Path], tick: Tick = uncounted
-) -> None:
-    """Join the members, in the manifest's order, into one private file.
-
-    `members` has the file of each name. Their digests are not looked at: `ArchiveReader.verify`
-    has to, for it sees what became of them. Nor is the file synced to the disk (`sync_file`),
-    which takes no time of its own beside that. Nothing is left of it when this raises:
-    MemberMissing or ForeignArchive for a part that is not of the size promised,
-    InsufficientSpace, StorageError.
-    """
-    raw = manifest.to_bytes()
-    if len(raw) > LARGEST_MANIFEST:
-        raise ArchiveError(target.name, f"its manifest takes {humanize.naturalsize(len(raw))}.")
-    sums, mtime = sums_of(manifest, raw), int(manifest.instant.timestamp())
-    needed = len(raw) + len(sums) + sum(2 * BLOCK_BYTES + each.bytes for each in manifest.members)
-    with (
-        disk_errors_named(target.parent, needed=needed),
-        private_file(target, synced=False) as stream,
-    ):
-        _write_text(MANIFEST_NAME, raw, mtime, stream)
-        for member in manifest.members:
-            stream.write(Header(name=member.name, size=member.bytes, mtime=mtime).to_bytes())
-            _copy_member(member, members, stream, target.name, tick)
-            stream.write(padding(member.bytes))
-        _write_text(SUMS_NAME, sums, mtime, stream)
-        stream.write(END)
 
 
 def sums_of(manifest: Manifest, raw: bytes) -> bytes:
@@ -234,7 +203,7 @@ class ArchiveReader:
 
     def check_structure(self) -> None:
         """Raise ArchiveError unless every member is there, whole and safe, by size alone."""
-        self._places()
+        self.places()
 
     def content(self, name: str, places: Mapping[str, int] | None = None) -> Source:
         """One member, to be read from its beginning while this archive is open.
@@ -242,7 +211,7 @@ class ArchiveReader:
         Its digest is not looked at: for readers that check what they read by themselves. With the
         `places` of a survey, of a damaged archive too; then it may end before its end.
         """
-        places = self._places() if places is None else places
+        places = self.places() if places is None else places
         if name not in places:
             raise MemberMissing(self.name, name)
         place, size = places[name], self._promised[name].bytes
@@ -260,7 +229,7 @@ class ArchiveReader:
         A file has its name only once it is whole. Raises ChecksumMismatch, MemberMissing,
         UnsafeMember or ForeignArchive; InsufficientSpace.
         """
-        places = self._places() if places is None else places
+        places = self.places() if places is None else places
         if unknown := [name for name in names if name not in places]:
             raise MemberMissing(self.name, unknown[0])
         return {
@@ -303,7 +272,7 @@ class ArchiveReader:
             self.name, f"it is no tar file, or damaged from the start. {_FETCH_AGAIN}"
         )
 
-    def _places(self) -> dict[str, int]:
+    def places(self) -> dict[str, int]:
         """Where the content of each promised member begins.
 
         Raises for anything missing, of another size, or not promised, and for a manifest that
@@ -330,7 +299,7 @@ class ArchiveReader:
     def _require_size(self, header: Header) -> None:
         member = self._promised[header.name]
         if header.size != member.bytes:
-            raise ForeignArchive(self.name, f"{_wrong_size(member, header.size)} {_FETCH_AGAIN}")
+            raise ForeignArchive(self.name, f"{wrong_size(member, header.size)} {_FETCH_AGAIN}")
 
     def _extract(self, member: MemberEntry, place: int, directory: Path, tick: Tick) -> Path:
         target = directory / member.name
@@ -456,7 +425,7 @@ class _Checking:
             return _finding(error.code, str(error), (name,))
         member = self._promised[header.name]
         if found.size != member.bytes:
-            message = f"{self._archive}: {_wrong_size(member, found.size)} {_FETCH_AGAIN}"
+            message = f"{self._archive}: {wrong_size(member, found.size)} {_FETCH_AGAIN}"
             return _finding(ChecksumMismatch.code, message, (name,))
         if found.hex != member.sha256:
             error = ChecksumMismatch(self._archive, name, member.sha256, found.hex)
@@ -489,40 +458,6 @@ def _opened(path: Path) -> BinaryIO:
         stream.close()
         raise ForeignArchive(path.name, "it is no regular file.")
     return stream
-
-
-def _write_text(name: str, text: bytes, mtime: int, target: BinaryIO) -> None:
-    header = Header(name=name, size=len(text), mtime=mtime)
-    target.write(header.to_bytes() + text + padding(len(text)))
-
-
-def _copy_member(
-    member: MemberEntry, members: Mapping[str, Path], target: BinaryIO, archive: str, tick: Tick
-) -> None:
-    if member.name not in members:
-        raise MemberMissing(archive, member.name)
-    with members[member.name].open("rb") as source:
-        size = os.fstat(source.fileno()).st_size
-        if size != member.bytes:
-            raise ForeignArchive(archive, _wrong_size(member, size))
-        _copy_content(source, target, size, tick)
-
-
-def _copy_content(source: BinaryIO, target: BinaryIO, size: int, tick: Tick) -> None:
-    """Copy a file without its bytes passing through this process, where the system can."""
-    target.flush()
-    left = size
-    while left:
-        try:
-            copied = os.sendfile(target.fileno(), source.fileno(), None, min(left, CHUNK_BYTES))
-        except OSError as error:
-            if error.errno not in _NO_SENDFILE or left < size:
-                raise
-            copied = copy_with_digest(source, target, tick=uncounted, at_most=size).size
-        if not copied:
-            raise OSError(errno.EIO, "a part ended before its end", source.name)
-        left -= copied
-        tick(copied)
 
 
 def _require(member: MemberEntry, found: Digest, archive: str) -> None:
@@ -561,7 +496,7 @@ def _is_same_file(one: Path, other: Path) -> bool:
     return False
 
 
-def _wrong_size(member: MemberEntry, size: int) -> str:
+def wrong_size(member: MemberEntry, size: int) -> str:
     return f"{member.name} has {size:,} bytes where the manifest promises {member.bytes:,}."
 
 

@@ -98,8 +98,8 @@ class PlannedStep:
 class StepReport:
     """What a step function returns when it is done."""
 
-    stats: Mapping[str, int | float | str] = field(default_factory=dict)
-    """Plain numbers for people: rows, bytes, files."""
+    stats: Mapping[str, int | float | str | Mapping[str, int]] = field(default_factory=dict)
+    """Plain numbers for people: rows, bytes, files; what was needed or used, by place."""
     findings: Sequence[Finding] = ()
     output: Mapping[str, JSON] = field(default_factory=dict)
     """What later steps need of it; kept in the step's row, never shown."""

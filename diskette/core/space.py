@@ -22,10 +22,13 @@ FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 class Need:
     """Room to be taken in a directory, which need not exist yet."""
 
-    directory: Path
+    directory: Path | None
+    """None: on a server's disk, which is not seen here, so that it is only told."""
     bytes: int
     why: str
     """What for, as a noun: `the archive`."""
+    place: str = ""
+    """As reports name it: `workspace`, `destination`, `database`, `media`."""
     files: int = 0
     """To be made there, where they are so many that it matters."""
 
@@ -37,8 +40,26 @@ def free(directory: Path) -> int:
 
 
 def taken_by(directory: Path, *, bytes_: int, files: int) -> int:
-    """The room that so many files take there at most, each of whole blocks."""
-    return bytes_ + files * os.statvfs(nearest_existing(directory)).f_frsize
+    """The room that so many files are likely to take there, each of whole blocks."""
+    block = os.statvfs(nearest_existing(directory)).f_frsize
+    return max(files * block, bytes_ + files * block // 2)
+
+
+def taken_by_file(path: Path) -> int:
+    """The room that a file takes; none if it is not there."""
+    try:
+        return path.stat(follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def taken_in(directory: Path) -> int:
+    """The room that all files in a directory take; what goes meanwhile is no matter."""
+    return sum(
+        taken_by_file(Path(parent, name))
+        for parent, _, names in os.walk(directory)
+        for name in names
+    )
 
 
 def nearest_existing(directory: Path) -> Path:
@@ -46,16 +67,31 @@ def nearest_existing(directory: Path) -> Path:
     return next(each for each in (directory, *directory.absolute().parents) if each.is_dir())
 
 
-def require(needs: Sequence[Need]) -> None:
-    """Raise InsufficientSpace unless each filesystem has room for the sum asked of it."""
-    by_filesystem = defaultdict(list)
-    for need in needs:
-        by_filesystem[nearest_existing(need.directory).stat().st_dev].append(need)
-    lacking = [error for each in by_filesystem.values() if (error := _shortfall(each))]
-    if lacking:
+def require(*phases: Sequence[Need]) -> None:
+    """Raise InsufficientSpace unless each filesystem has room for the sum asked of it at a time.
+
+    A phase is what is needed at the same time: what one phase took, a later one may use.
+    """
+    worst: dict[int, InsufficientSpace] = {}
+    for phase in phases:
+        for filesystem, needs in _by_filesystem(phase).items():
+            error = _shortfall(needs)
+            if error and (filesystem not in worst or error.needed > worst[filesystem].needed):
+                worst[filesystem] = error
+    if lacking := list(worst.values()):
         first, *others = sorted(lacking, key=lambda error: error.free - error.needed)
         why = "; ".join((first.why, *map(_also, others)))
         raise InsufficientSpace(first.directory, first.needed, first.free, why)
+
+
+def by_place(*phases: Sequence[Need]) -> dict[str, int]:
+    """The most bytes that are needed at a time in each place."""
+    most: dict[str, int] = {}
+    for phase in phases:
+        for place in dict.fromkeys(need.place for need in phase):
+            asked = sum(need.bytes for need in phase if need.place == place)
+            most[place] = max(asked, most.get(place, 0))
+    return most
 
 
 @contextmanager
@@ -80,8 +116,18 @@ def named(error: OSError, directory: Path, *, needed: int = 0) -> DisketteError:
     return StorageError(str(error.filename or directory), why)
 
 
-def _shortfall(needs: Sequence[Need]) -> InsufficientSpace | None:
-    directory, needed = needs[0].directory, sum(need.bytes for need in needs)
+def _by_filesystem(needs: Sequence[Need]) -> dict[int, list[tuple[Path, Need]]]:
+    found = defaultdict(list)
+    for need in needs:
+        if need.directory is not None:
+            filesystem = nearest_existing(need.directory).stat().st_dev
+            found[filesystem].append((need.directory, need))
+    return found
+
+
+def _shortfall(placed: Sequence[tuple[Path, Need]]) -> InsufficientSpace | None:
+    (directory, _), needs = placed[0], [need for _, need in placed]
+    needed = sum(need.bytes for need in needs)
     available, files = free(directory), sum(need.files for need in needs)
     crowded = _crowded(directory, files)
     if needed <= available and not crowded:

@@ -16,6 +16,9 @@ def stat_words(stats: Mapping[str, Any]) -> Iterator[str]:
         words = name.replace("_", " ")
         if name == "seconds":
             yield seconds_words(value)
+        elif isinstance(value, Mapping):
+            places = (f"{humanize.naturalsize(size)} in {place}" for place, size in value.items())
+            yield f"{words.removesuffix(' bytes')} {', '.join(places)}"
         elif name.endswith("bytes"):
             yield f"{humanize.naturalsize(value)} {words.removesuffix('bytes')}".rstrip()
         elif isinstance(value, int):

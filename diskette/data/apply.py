@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from django.db import connections, transaction
 from django.db.models import Model
@@ -58,16 +57,6 @@ def put(staging: Staging, models: Models, tick: Tick) -> None:
     explained, opened = engine.explained(work.table_at_hand), engine.opened(writing=False)
     with explained, opened, engine.applying(models):
         work.do()
-
-
-def directories(aliases: Sequence[str], workspace: Path) -> tuple[Path, ...]:
-    """Where staged and applied rows take room on this machine, as far as it can be told."""
-    files = [
-        Path(connections[alias].settings_dict["NAME"]).absolute().parent
-        for alias in aliases
-        if connections[alias].vendor == "sqlite"
-    ]
-    return tuple(dict.fromkeys([workspace, *files] if files else ()))
 
 
 @contextmanager

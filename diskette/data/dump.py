@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from django.db import OperationalError, ProgrammingError
 from django.db.models import Model
+from zstandard import ZstdCompressor
 
 from diskette.core.exceptions import ConfigurationError
-from diskette.core.frames import OneFrame
+from diskette.core.frames import LEVEL, OneFrame
 from diskette.core.relay import Relay
 from diskette.core.report import Finding, Severity
 from diskette.data import lines
 from diskette.data.codec import codec
-from diskette.data.engines.reading import Estimate, reading_of
+from diskette.data.engines.reading import Estimate, Page, reading_of
 from diskette.data.findings import rows as counted
 from diskette.data.writer import EVERYTHING, LineWriter, Unreadable
 
 Tick = Callable[[int], None]
 """Called with how many more rows are done; raises Stopped when the work must end."""
+
+SAMPLE_ROWS = 200
+SAMPLE_BYTES = 1 << 20
 
 _NO_TABLE = re.compile(r"no such (table|column)|does not exist|doesn't exist|Unknown column")
 
@@ -137,6 +141,31 @@ def digest_model(
 def estimate(models: Sequence[type[Model]], using: str) -> dict[str, Estimate]:
     """By label, roughly what the tables hold: for progress and for room, not for proof."""
     return reading_of(using).estimate(models, using) if models else {}
+
+
+def packed(model: type[Model], *, using: str, natural_foreign: bool, natural_primary: bool) -> int:
+    """Roughly the bytes of the member of `dump_model`, after its first and last rows."""
+    chosen = codec(
+        model, using=using, natural_foreign=natural_foreign, natural_primary=natural_primary
+    )
+    rows = estimate([model], using)[model._meta.label].rows
+    with _told(model, using):
+        sample = _sample(chosen.writer) if rows else []
+    squeezed = len(ZstdCompressor(level=LEVEL).compress(b"\n".join([*sample, b""])))
+    return max(squeezed, squeezed * rows // max(1, len(sample)))
+
+
+def _sample(writer: LineWriter) -> list[bytes]:
+    sample, taken = list[bytes](), 0
+    pages = writer.pages(writer.reading.ends(SAMPLE_ROWS))
+    with closing(cast("Generator[Page]", pages)):
+        for page in pages:
+            written, _ = writer.spell(page)
+            sample += written
+            taken += sum(map(len, written))
+            if taken > SAMPLE_BYTES:
+                break
+    return sample
 
 
 def _write(writer: LineWriter, sink: Relay | None, *, default_manager: bool, tick: Tick) -> _Total:

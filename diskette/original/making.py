@@ -8,7 +8,7 @@ from pathlib import Path
 from django.db import DEFAULT_DB_ALIAS
 
 from diskette import conf, registry
-from diskette.core.archive import write_archive
+from diskette.core.assembling import write_archive
 from diskette.core.checksum import Tick
 from diskette.core.files import PRIVATE_DIRECTORY
 from diskette.core.manifest import (

@@ -58,7 +58,24 @@ class Context:
         """What an earlier step of this run left for later ones."""
         return self.outputs(name)[subject]
 
+    def room(self) -> dict[str, dict[str, int]]:
+        """By place: bytes thought to be needed, and the most that were taken at a time."""
+        steps = self.run.steps.using(conf.database())
+        used = most_used(step.output.get("used", {}) for step in steps)
+        told = {"needed_bytes": self.output("check_space")["needed"], "used_bytes": used}
+        return {name: places for name, places in told.items() if places}
+
     def outputs(self, name: str) -> dict[str, Mapping[str, JSON]]:
         """The same of all steps of one name, by subject, in order."""
         done = self.run.steps.using(conf.database()).filter(name=name)
         return {step.subject: step.output for step in done}
+
+
+def most_used(seen: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """By place. What storages take beside their trees adds up; all else was seen anew each time."""
+    used: dict[str, int] = {}
+    for each in seen:
+        for place, size in each.items():
+            before = used.get(place, 0)
+            used[place] = before + size if place == "media" else max(before, size)
+    return used

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from diskette import conf, registry, storages
 from diskette.core import archive, catalog, naming, plan
+from diskette.core.assembling import draft_of, piece_bytes, write_archive
 from diskette.core.exceptions import (
     ConfigurationError,
     DisketteError,
@@ -39,9 +40,18 @@ from diskette.core.manifest import (
     Versions,
 )
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
-from diskette.core.space import Need, disk_errors_named, require
+from diskette.core.space import (
+    Need,
+    by_place,
+    disk_errors_named,
+    require,
+    taken_by,
+    taken_by_file,
+    taken_in,
+)
 from diskette.core.version import __version__
 from diskette.models import Archive, Run, stored
+from diskette.steps.alone import alone
 from diskette.steps.context import Context
 
 if TYPE_CHECKING:
@@ -55,8 +65,9 @@ else:
 
 logger = logger_of(__name__)
 
-COMPRESSED_SHARE = 0.5
-"""Of a table's size on disk: more than its compressed lines have taken in any benchmark."""
+MEMBER_BYTES = 1500
+"""Of each member beside what it holds: its header, what fills its last block, and what the manifest
+and SHA256SUMS say of it."""
 
 
 def options(
@@ -101,15 +112,19 @@ def plan_of(options: Mapping[str, JSON]) -> tuple[PlannedStep, ...]:
 
 def check_space(context: Context) -> StepReport:
     """Refuse before work what would fill a disk in the middle of it."""
-    sizes = {tree.name: storages.measure(tree).bytes for tree in _storages(context.options)}
-    needs = _needs(context.options, context.workspace.path, sum(sizes.values()))
-    require(needs)
+    measured = {tree: storages.measure(tree) for tree in _storages(context.options)}
+    needed = list(phases(context.options, context.workspace.path, measured))
+    require(*needed)
     resolution = _resolution(context.options)
     findings = (
         doctor.of_definitions(resolution, data_follows=True) if context.options["data"] else []
     )
-    needed = sum(each.bytes for each in needs)
-    return StepReport(stats={"needed_bytes": needed}, findings=findings, output={"storages": sizes})
+    places, sizes = by_place(*needed), {tree.name: size.bytes for tree, size in measured.items()}
+    return StepReport(
+        stats={"needed_bytes": places},
+        findings=findings,
+        output={"needed": places, "storages": sizes},
+    )
 
 
 def open_snapshot(context: Context) -> StepReport:
@@ -279,14 +294,16 @@ def collect_storage(context: Context) -> StepReport:
 
 
 def assemble_archive(context: Context) -> StepReport:
-    """Join the parts into one file, beside where it will be published."""
+    """Make one file of the parts, beside where it will be published; they go meanwhile."""
     manifest, members = _manifest(context)
     directory = Path(context.options["destination"])
     with disk_errors_named(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / f".{context.run.pk}.{context.step.token}.partial"
+    partial = directory / _partial_name(context.run)
     context.expect(sum(entry.bytes for entry in manifest.members), "bytes")
-    archive.write_archive(partial, manifest, members, context.tick)
+    with alone(context, "assembly"):
+        workspace = taken_in(context.workspace.path)
+        write_archive(partial, manifest, members, context.tick)
     return StepReport(
         stats={"members": len(members) + 1, "bytes": partial.stat().st_size},
         output={
@@ -294,6 +311,7 @@ def assemble_archive(context: Context) -> StepReport:
             "instant": manifest.instant.isoformat(),
             "rows": manifest.rows,
             "files": manifest.files,
+            "used": {"workspace": workspace, "destination": taken_by_file(partial)},
         },
     )
 
@@ -363,15 +381,15 @@ def finish(context: Context) -> StepReport:
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(
         archive=published["path"], stats=stats
     )
-    return StepReport()
+    return StepReport(stats=context.room())
 
 
 def preview(options: Mapping[str, JSON]) -> dict[str, JSON]:
     """What a dump would take in and need; nothing is written."""
     resolution, trees = _resolution(options), _storages(options)
     sizes = [(each, data.estimate(each.models, each.database)) for each in resolution.definitions]
-    measured = [(tree, storages.measure(tree)) for tree in trees]
-    needs = _needs(options, conf.workspace_root(), sum(size.bytes for _, size in measured))
+    measured = {tree: storages.measure(tree) for tree in trees}
+    needs = [each for phase in phases(options, conf.workspace_root(), measured) for each in phase]
     return {
         "definitions": [
             {
@@ -384,11 +402,46 @@ def preview(options: Mapping[str, JSON]) -> dict[str, JSON]:
             for each, estimated in sizes
         ],
         "storages": [
-            {"name": tree.name, "files": size.files, "bytes": size.bytes} for tree, size in measured
+            {"name": tree.name, "files": size.files, "bytes": size.bytes}
+            for tree, size in measured.items()
         ],
-        "needs": [{"directory": str(n.directory), "bytes": n.bytes, "why": n.why} for n in needs],
+        "needs": [
+            {"directory": str(n.directory), "bytes": n.bytes, "why": n.why, "place": n.place}
+            for n in needs
+        ],
         "findings": [finding.to_json() for finding in resolution.findings],
     }
+
+
+def phases(
+    options: Mapping[str, JSON],
+    workspace: Path,
+    measured: Mapping[storages.Storage, storages.Measure] | None = None,
+) -> Iterator[Sequence[Need]]:
+    """What a dump takes at a time: while its parts are made, and once they are joined.
+
+    In between, what the archive takes more the parts take less, but for a piece of one of them.
+    """
+    if measured is None:
+        measured = {tree: storages.measure(tree) for tree in _storages(options)}
+    definitions = _resolution(options).definitions
+    rows = [size for each in definitions for size in _packed_rows(each)]
+    trees = [size for each in measured.values() for size in (each.packed_tree, each.packed_index)]
+    members = [*rows, *trees]
+    copied = sum(snapshots.room_needed(alias) for alias in _aliases(options))
+    held = Need(directory=workspace, bytes=copied, place="workspace", why="the databases' copies")
+    always = [held] if copied else []
+    room = taken_by(workspace, bytes_=sum(members), files=len(members))
+    parts = Need(directory=workspace, bytes=room, place="workspace", why="the parts")
+    piece = piece_bytes(max(members, default=0))
+    joined = Need(
+        directory=Path(options["destination"]),
+        bytes=sum(members) + MEMBER_BYTES * len(members) + piece,
+        place="destination",
+        why="the archive",
+    )
+    yield [*always, parts]
+    yield [*always, joined]
 
 
 def has_rows(applications: Sequence[str] = ()) -> bool:
@@ -404,7 +457,13 @@ def partials(run: Run) -> list[Path]:
     """Archives that the run began and did not publish."""
     if run.kind != plan.Kind.DUMP or "destination" not in run.options:
         return []
-    return sorted(Path(run.options["destination"]).glob(f".{run.pk}.*.partial"))
+    partial = Path(run.options["destination"]) / _partial_name(run)
+    return [path for path in (partial, draft_of(partial)) if path.exists()]
+
+
+def _partial_name(run: Run) -> str:
+    """The same for each attempt, for one goes on where another was cut off."""
+    return f".{run.pk}.partial"
 
 
 def _require_directory(destination: Path) -> None:
@@ -456,19 +515,14 @@ def _pattern(options: Mapping[str, JSON]) -> str | None:
     return options["filename"] or conf.filename_pattern()
 
 
-def _needs(options: Mapping[str, JSON], workspace: Path, files: int) -> list[Need]:
-    """Room for the copy of an SQLite database, the parts, and the archive made of them.
-
-    `files` is how many bytes all storages hold.
-    """
-    definitions = _resolution(options).definitions
-    sizes = [data.estimate(each.models, each.database) for each in definitions]
-    rows = int(sum(s.bytes for size in sizes for s in size.values()) * COMPRESSED_SHARE)
-    copies = sum(snapshots.room_needed(alias) for alias in _aliases(options))
-    return [
-        Need(directory=workspace, bytes=copies + rows + files, why="the parts"),
-        Need(directory=Path(options["destination"]), bytes=rows + files, why="the archive"),
-    ]
+def _packed_rows(definition: registry.ResolvedDefinition) -> Iterator[int]:
+    for model in definition.models:
+        yield data.packed(
+            model,
+            using=definition.database,
+            natural_foreign=definition.natural_foreign,
+            natural_primary=definition.natural_primary,
+        )
 
 
 def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +17,7 @@ from diskette.core.archive import ArchiveReader, Survey
 from diskette.core.checksum import BLAKE2B_DIGITS, blake2b_of, digest_of
 from diskette.core.exceptions import (
     ChecksumMismatch,
+    ConfigurationError,
     DisketteError,
     FindingsError,
     ForeignArchive,
@@ -32,16 +31,17 @@ from diskette.core.logs import logger_of
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
 from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
-from diskette.core.space import Need, require, taken_by
+from diskette.core.space import Need, by_place, require, taken_by, taken_in
 from diskette.models import Now, Run, Step
 from diskette.steps import dump, proofs, salvage, target
-from diskette.steps.context import Context
+from diskette.steps.alone import alone
+from diskette.steps.context import Context, most_used
 from diskette.steps.selection import Selection, select
 
 if TYPE_CHECKING:
     from diskette import original
     from diskette.data import apply as data_apply
-    from diskette.data import integrity, stage, tables, verify
+    from diskette.data import integrity, room, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import archives, versions
@@ -52,6 +52,7 @@ else:
     original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
+    room = Lazy("diskette.data.room")
     scratch_places = Lazy("diskette.data.engines.scratch_places")
     stage = Lazy("diskette.data.stage")
     tables = Lazy("diskette.data.tables")
@@ -60,10 +61,7 @@ else:
 
 logger = logger_of(__name__)
 
-LOCK_POLL_SECONDS = 0.1
 STALE = ("stale-contenttype", "stale-permission")
-STAGED_SHARE = 2.0
-"""Bytes that a row takes in staging for each byte of its line, indexes and all; generous."""
 
 
 def fetch_archive(context: Context) -> StepReport:
@@ -110,9 +108,10 @@ def _rest(
 
 def check_space(context: Context) -> StepReport:
     """Refuse before work what would fill a disk in the middle of it."""
-    needs = list(_needs(context))
-    require(needs)
-    return StepReport(stats={"needed_bytes": sum(need.bytes for need in needs)})
+    phases = list(_needs(context))
+    require(*phases)
+    needed, taken = by_place(*phases), _taken(context)
+    return StepReport(stats={"needed_bytes": needed}, output={"needed": needed, "taken": taken})
 
 
 def verify_archive(context: Context) -> StepReport:
@@ -287,7 +286,11 @@ def check_integrity(context: Context) -> StepReport:
     found = [salvage.explained(each, left_out) for each in found]
     _refuse([*_found_before(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
-    return StepReport(stats={"models": len(entries)}, findings=found, output={"dropped": dropped})
+    return StepReport(
+        stats={"models": len(entries)},
+        findings=found,
+        output={"dropped": dropped, "used": _taken_since(context)},
+    )
 
 
 def stage_storage(context: Context) -> StepReport:
@@ -299,27 +302,22 @@ def stage_storage(context: Context) -> StepReport:
     index, run, loss = _extracted(context) / entry.index.name, str(context.run.pk), storages.Loss()
     context.expect(entry.raw_bytes, "bytes")
     with ArchiveReader(_path(context)) as reader:
-        tree = reader.content(entry.tree.name, survey.get("places"))
+        tree, taken = reader.content(entry.tree.name, survey.get("places")), 0
         if entry.tree.name in survey.get("damaged_trees", ()):
             loss = storages.salvage(entry, tree, index, live, run, tick=context.tick)
         else:
-            storages.stage(entry, tree, index, live, run, tick=context.tick)
+            taken = storages.stage(entry, tree, index, live, run, tick=context.tick).taken
+    place = "workspace" if target.is_scratch(context) else "media"
     return StepReport(
         stats={"files": entry.files - loss.count, "bytes": entry.raw_bytes},
         findings=list(salvage.of_files(entry, loss)),
-        output={"live": str(live), "lost": loss.count},
+        output={"live": str(live), "lost": loss.count, "used": {place: taken}},
     )
 
 
 def safety_dump(context: Context) -> StepReport:
     """Dump what is about to be replaced, as an archive of its own."""
-    manifest = _manifest(context)
-    wanted = dump.options(
-        data=bool(_models(manifest, context)) and dump.has_rows(),
-        storages=any(live.is_dir() for _, live in _live_trees(context)),
-        label=f"{conf.label()}-safety",
-        purpose="safety",
-    )
+    wanted = _safety(context)
     if not wanted["data"] and not wanted["storages"]:
         return StepReport(skipped=True, stats={"reason": "nothing is there yet to be kept"})
     child = context.nested(wanted, dump.plan_of(wanted))
@@ -345,13 +343,13 @@ def apply(context: Context) -> StepReport:
     """
     entries = _models(_manifest(context), context)
     context.expect(sum(entry.rows for entry in entries), "rows")
-    if not _is_applied(context.run):
-        _apply_data(context)
+    used = {} if _is_applied(context.run) else _apply_data(context)
     lives = [live for _, live in _live_trees(context)]
-    with _alone(context):
+    # Two that rename at once would put the new tree aside as if it were the old one.
+    with alone(context, "swap"):
         for live in lives:
             storages.swap(live, str(context.run.pk))
-    return StepReport(stats={"models": len(entries), "storages": len(lives)})
+    return StepReport(stats={"models": len(entries), "storages": len(lives)}, output={"used": used})
 
 
 def verify_load(context: Context) -> StepReport:
@@ -403,7 +401,17 @@ def finish(context: Context) -> StepReport:
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(stats=stats)
     if _proves(context):
         proofs.record(Path(context.run.archive))
-    return StepReport()
+    return StepReport(stats=context.room())
+
+
+def _safety(context: Context) -> dict[str, JSON]:
+    """What of what is there is dumped before it is replaced."""
+    return dump.options(
+        data=bool(_models(_manifest(context), context)) and dump.has_rows(),
+        storages=any(live.is_dir() for _, live in _live_trees(context)),
+        label=f"{conf.label()}-safety",
+        purpose="safety",
+    )
 
 
 def _proves(context: Context) -> bool:
@@ -636,42 +644,90 @@ def clear_trees(run: Run) -> None:
             act(storages.live_path(step.subject), str(run.pk))
 
 
-def _needs(context: Context) -> Iterable[Need]:
+def _needs(context: Context) -> Iterator[Sequence[Need]]:
+    """What a load takes at a time: until the live rows are replaced, and while they are."""
     manifest = _manifest(context)
     entries, trees = _models(manifest, context), _trees(manifest, context)
-    members = [e.member.bytes for e in entries]
-    members += [tree.index.bytes for tree in trees]
-    staged = int(sum(entry.raw_bytes for entry in entries) * STAGED_SHARE)
-    yield Need(directory=context.workspace.path, bytes=sum(members), why="the extracted members")
-    databases = context.output("fetch_archive")["databases"]
-    for directory in _row_directories(databases, context) if entries else ():
-        yield Need(directory=directory, bytes=staged, why="the staged rows")
-    yield from _needs_to_carry(context, manifest) if entries else ()
-    if not context.options["check"]:
-        for tree in trees:
-            directory = storages.staged_in(target.live_path(context, tree.name))
-            room = taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries)
-            yield Need(
-                directory=directory, bytes=room, files=tree.entries, why=f"storage {tree.name}"
-            )
-
-
-def _needs_to_carry(context: Context, manifest: Manifest) -> Iterable[Need]:
-    """Where rows are carried forward: members twice, and on SQLite a database and its staging."""
-    definitions = _definitions(manifest, context)
-    if not versions.judge(versions.meeting(manifest, definitions)).carried:
+    workspace = context.workspace.path
+    members = [each.member.bytes for each in entries] + [tree.index.bytes for tree in trees]
+    extracted = taken_by(workspace, bytes_=sum(members), files=len(members))
+    why = "the extracted members"
+    always = [Need(directory=workspace, bytes=extracted, place="workspace", why=why)]
+    rows = list(_rows_by_database(context))
+    if carried := _needs_to_carry(manifest, context):
+        always += carried
+        beside = (room.to_stage, room.to_apply_beside)
+        yield [*always, *(need(*each) for each in rows for need in beside)]
+    always += [room.to_stage(staging, found) for staging, found in rows]
+    if context.options["check"]:
+        yield always
         return
-    room = 2 * sum(entry.member.bytes for entry in manifest.models)
-    if len(data_apply.directories(context.output("fetch_archive")["databases"], Path())):
-        raw = sum(entry.raw_bytes for entry in manifest.models)
-        room += int(2 * raw * STAGED_SHARE)
-    yield Need(directory=context.workspace.path, bytes=room, why="the rows carried forward")
+    always += [_room_of(tree, context) for tree in trees]
+    yield always
+    safety = _needs_of_safety(context)
+    yield from ([*always, *phase] for phase in safety)
+    kept = [need for need in safety[-1] if need.place == "destination"] if safety else []
+    to_apply = room.to_apply_beside if target.is_scratch(context) else room.to_apply
+    yield [*always, *kept, *(to_apply(staging, found) for staging, found in rows)]
 
 
-def _row_directories(databases: Sequence[str], context: Context) -> Sequence[Path]:
-    """Where rows take room: in staging, and again where they are applied."""
-    found = data_apply.directories(databases, context.workspace.path)
-    return [context.workspace.path] * len(found) if target.is_scratch(context) else found
+def _needs_to_carry(manifest: Manifest, context: Context) -> Sequence[Need]:
+    """Where rows are carried forward: all members, as they were and as they come out."""
+    definitions = _definitions(manifest, context)
+    if not definitions or not versions.judge(versions.meeting(manifest, definitions)).carried:
+        return ()
+    workspace, models = context.workspace.path, manifest.models
+    size = sum(entry.member.bytes for entry in models)
+    taken = taken_by(workspace, bytes_=2 * size, files=2 * len(models))
+    why = "the rows carried forward"
+    return [Need(directory=workspace, bytes=taken, place="workspace", why=why)]
+
+
+def _needs_of_safety(context: Context) -> Sequence[Sequence[Need]]:
+    if not context.options.get("safety"):
+        return ()
+    try:
+        return list(dump.phases(_safety(context), context.workspace.path))
+    except (ConfigurationError, DatabaseError):
+        return ()  # tables that are missing here are told by check_compatibility, with the cure
+
+
+def _rows_by_database(context: Context) -> Iterator[tuple[Staging, room.Entries]]:
+    """What goes into each live database, or into a scratch one beside it."""
+    found: dict[str, dict[registry.ModelType, ModelEntry]] = {}
+    for definition in _definitions(_manifest(context), context):
+        for entry in definition.models:
+            if model := versions.target(entry):
+                found.setdefault(versions.database_of(definition), {})[model] = entry
+    for alias, entries in sorted(found.items()):
+        yield _staging(context, alias), entries
+
+
+def _taken(context: Context) -> dict[str, int]:
+    """What the workspace and the live databases take."""
+    return {
+        "workspace": taken_in(context.workspace.path),
+        "database": sum(room.taken(staging) for staging, _ in _rows_by_database(context)),
+    }
+
+
+def _taken_since(context: Context) -> dict[str, int]:
+    """How much more that is than before; not asked in a drill, whose files would be counted."""
+    if target.is_scratch(context):
+        return {}
+    before = context.output("check_space")["taken"]
+    return {place: max(0, now - before[place]) for place, now in _taken(context).items()}
+
+
+def _room_of(tree: StorageEntry, context: Context) -> Need:
+    directory = storages.staged_in(target.live_path(context, tree.name))
+    return Need(
+        directory=directory,
+        bytes=taken_by(directory, bytes_=tree.raw_bytes, files=tree.entries),
+        files=tree.entries,
+        place="workspace" if target.is_scratch(context) else "media",
+        why=f"storage {tree.name}",
+    )
 
 
 def _found_before(context: Context) -> list[Finding]:
@@ -691,21 +747,23 @@ def _is_applied(run: Run) -> bool:
     return not found.exists()
 
 
-def _apply_data(context: Context) -> None:
+def _apply_data(context: Context) -> dict[str, int]:
+    """Returns what was taken at most: just before the commit, or, by logs, after it."""
     stagings = _by_database(context)
-    if target.is_scratch(context):
-        data_apply.apply(stagings, mode=context.options["mode"], mark=None, tick=context.tick)
-    elif stagings:
+    seen: list[dict[str, int]] = []
+
+    def marked() -> None:
+        seen.append(_taken_since(context))
+        _mark_applied(context)
+
+    mark = None if target.is_scratch(context) else marked
+    if stagings or mark is None:
         with _room_made_again(stagings):
-            data_apply.apply(
-                stagings,
-                mode=context.options["mode"],
-                mark=lambda: _mark_applied(context),
-                tick=context.tick,
-            )
+            data_apply.apply(stagings, mode=context.options["mode"], mark=mark, tick=context.tick)
     else:
         with transaction.atomic(using=conf.database()):
             _mark_applied(context)
+    return most_used([*seen, _taken_since(context)])
 
 
 @contextmanager
@@ -723,30 +781,6 @@ def _room_made_again(stagings: Iterable[Staging]) -> Iterator[None]:
             except (DisketteError, DatabaseError, OSError):  # the run's end tries again
                 logger.exception("the staged rows in %s cannot be dropped", staging.database)
         raise
-
-
-@contextmanager
-def _alone(context: Context) -> Iterator[None]:
-    """Wait for a copy of this step that was taken for dead in the middle of its renames.
-
-    Two that rename at once would put the new tree aside as if it were the old one.
-    """
-    with (context.workspace.path / "swap.lock").open("w") as lock:
-        while not _locked(lock.fileno()):
-            context.tick(0)
-            time.sleep(LOCK_POLL_SECONDS)
-        context.confirm()
-        yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a filesystem without locks: that the step is still ours has to do
-    return True
 
 
 def _mark_applied(context: Context) -> None:

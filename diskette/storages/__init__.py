@@ -6,9 +6,10 @@ and never followed, on the way out or in. Shapes and rules: docs/archive.md.
 
 from __future__ import annotations
 
-from diskette.storages.collecting import Measure, StoragePart, collect, measure
+from diskette.storages.collecting import StoragePart, collect
 from diskette.storages.configured import Storage, live_path, resolve
 from diskette.storages.guarding import check
+from diskette.storages.measuring import Measure, measure
 from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
 from diskette.storages.proving import prove

@@ -30,12 +30,11 @@ from diskette.core.tar import END, Extents, padding
 from diskette.storages.configured import Storage
 from diskette.storages.holes import data_extents
 from diskette.storages.index import Entry, Kind, leaves
-from diskette.storages.walking import GONE, Excludes, Found, walk
+from diskette.storages.walking import GONE, READ_FILE, Excludes, Found, walk
 
 SAMPLE = 20
 """So many paths are named in a finding about more."""
 
-_READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SPECIAL = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -58,24 +57,6 @@ class StoragePart:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """How much there is to collect."""
-
-    files: int
-    bytes: int
-
-
-def measure(storage: Storage) -> Measure:
-    """Count files and links, and bytes of files, without reading any."""
-    files = size = 0
-    for found in walk(storage.root, Excludes(storage.excludes), _unnoted):
-        mode = found.status.st_mode
-        files += not stat.S_ISDIR(mode)
-        size += _to_read(found) if stat.S_ISREG(mode) else 0
-    return Measure(files=files, bytes=size)
-
-
 def collect(storage: Storage, tree: Path, index: Path, *, tick: Tick) -> StoragePart:
     """Write a storage's two members. Ticks the bytes read; nothing is left when this raises.
 
@@ -94,22 +75,6 @@ def collect(storage: Storage, tree: Path, index: Path, *, tick: Tick) -> Storage
             return collector.run(frames, FrameWriter(Tally(index_file)))
     except OSError as error:
         raise named(error, tree.parent, needed=collector.raw_bytes) from error
-
-
-def _to_read(found: Found) -> int:
-    """Bytes of a file without its holes."""
-    size = found.status.st_size
-    if found.status.st_blocks * 512 >= size:
-        return size
-    try:
-        source = os.open(found.name, _READ_FILE, dir_fd=found.directory)
-    except OSError:
-        return 0  # collecting tells what could not be read
-    try:
-        extents = data_extents(source, found.status)
-    finally:
-        os.close(source)
-    return size if extents is None else sum(length for _, length in extents)
 
 
 class _Collector:
@@ -169,7 +134,7 @@ class _Collector:
 
     def _take_file(self, found: Found) -> None:
         try:
-            source = os.open(found.name, _READ_FILE, dir_fd=found.directory)
+            source = os.open(found.name, READ_FILE, dir_fd=found.directory)
         except OSError as error:
             self._problems.note(found.path, error)
             return
@@ -391,10 +356,6 @@ def _list(sample: list[str], count: int) -> str:
     shown = sample[:3]
     more = f" and {humanize.intcomma(count - len(shown))} more" if count > len(shown) else ""
     return ", ".join(shown) + more
-
-
-def _unnoted(_: str, __: OSError) -> None:
-    """For a walk that only counts; collecting tells what could not be read."""
 
 
 @lru_cache(maxsize=1024)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from diskette.core.checksum import CHUNK_BYTES, Source, Tally, Tick
 from diskette.core.exceptions import (
@@ -54,10 +54,16 @@ _FILE_MODES = 0o777
 _DIRECTORY_MODES = 0o3777
 
 
+class Staged(NamedTuple):
+    tree: Path
+    taken: int
+    """Bytes of its files, in whole blocks."""
+
+
 def stage(
     entry: StorageEntry, tree: Path | Source, index: Path, live: Path, run: str, *, tick: Tick
-) -> Path:
-    """Unpack a storage's members where `swap` will find them. Returns the staged tree.
+) -> Staged:
+    """Unpack a storage's members where `swap` will find them.
 
     The index must have been checked, by extracting it; the tree is checked against that, so it
     may be read where it lies (`ArchiveReader.content`), without room for a copy of it.
@@ -79,19 +85,21 @@ def salvage(
     """
     loss = Loss()
 
-    def fill(place: Place) -> None:
-        _salvage(entry, tree, index, place, loss, tick)
+    def fill(place: Place) -> int:
+        taken = _salvage(entry, tree, index, place, loss, tick)
         if place.live.is_dir():
             complete(place.staging, place.live, tick)
+        return taken
 
     _staged(entry, live, run, fill)
     return loss
 
 
-def _staged(entry: StorageEntry, live: Path, run: str, fill: Callable[[Place], None]) -> Path:
+def _staged(entry: StorageEntry, live: Path, run: str, fill: Callable[[Place], int]) -> Staged:
+    """`fill` returns the bytes that it took."""
     place = Place.for_staging(live, run)
     if place.has_begun:
-        return place.staged
+        return Staged(place.staged, 0)
     parent = place.staged.parent
     with disk_errors_named(parent, needed=entry.raw_bytes):
         parent.mkdir(parents=True, exist_ok=True)
@@ -99,19 +107,19 @@ def _staged(entry: StorageEntry, live: Path, run: str, fill: Callable[[Place], N
         remove_tree(place.staged)
         try:
             place.staging.mkdir(mode=PRIVATE_DIRECTORY)
-            fill(place)
+            taken = fill(place)
             # After a power cut, too, what a committed load swaps in must be there.
             sync_filesystem(place.staging)
         except BaseException:
             remove_tree(place.staging)
             raise
         place.staging.rename(place.staged)
-    return place.staged
+    return Staged(place.staged, taken)
 
 
 def _salvage(
     entry: StorageEntry, tree: Source, index: Path, place: Place, loss: Loss, tick: Tick
-) -> None:
+) -> int:
     with (
         frames_of(index, archive=entry.index.name, name="its list") as lines,
         ExitStack() as closing,
@@ -123,11 +131,10 @@ def _salvage(
             mended.enter(listed)
             salvager.take(listed)
         salvager.finish()
+        return salvager.blocks * salvager.block
 
 
-def _unpack(
-    entry: StorageEntry, tree: Path | Source, index: Path, place: Place, tick: Tick
-) -> None:
+def _unpack(entry: StorageEntry, tree: Path | Source, index: Path, place: Place, tick: Tick) -> int:
     with (
         frames_of(tree, archive=entry.tree.name, name="its tree") as frames,
         frames_of(index, archive=entry.index.name, name="its list") as lines,
@@ -141,6 +148,7 @@ def _unpack(
         for listed in _listed(entry, reader, lines):
             unpacker.take(listed)
         unpacker.finish()
+        return unpacker.blocks * unpacker.block
 
 
 def _listed(entry: StorageEntry, reader: TarReader, lines: FrameReader) -> Iterator[Entry]:
@@ -192,6 +200,9 @@ class _Unpacker:
         self._is_root = os.geteuid() == 0
         self._made_as = (os.geteuid(), os.getegid())
         """Whose files are when they are made."""
+        self.block = os.statvfs(place.staging).f_frsize
+        self.blocks = 0
+        """That files take, in all."""
 
     def take(self, entry: Entry) -> None:
         self._guard.admit(entry)
@@ -252,6 +263,7 @@ class _Unpacker:
     def _make_file(self, entry: Entry, name: str, directory: int) -> None:
         opened = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
         self._unfinished.add(opened)
+        self.blocks -= -entry.stored // self.block
         writer, tally = next(self._turns), Tally(_Opened(opened))
         for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
             if start:

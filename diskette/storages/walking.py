@@ -24,6 +24,7 @@ from diskette.storages.index import DEEPEST, ROOT
 from diskette.storages.places import is_ours
 
 BATCH_NAMES = 1 << 16
+READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 """What the system says of a name that is no longer what it was when it was listed."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from diskette.core.archive import ArchiveReader, write_archive
+from diskette.core.archive import ArchiveReader
+from diskette.core.assembling import write_archive
 from diskette.core.plan import State
 from diskette.models import Run
 from diskette.storages.index import Entry, Kind

@@ -27,11 +27,11 @@ def as_late_copy(context: Context) -> Context:
 
 @pytest.fixture
 def around(monkeypatch):
-    """Have something else done around a step of a load."""
+    """Have something else done around a step, of a load if nothing else is said."""
 
-    def around(name, act):
-        work = engine.FUNCTIONS["load", name]
-        changed = {**engine.FUNCTIONS, ("load", name): lambda context: act(context, work)}
+    def around(name, act, kind="load"):
+        work = engine.FUNCTIONS[kind, name]
+        changed = {**engine.FUNCTIONS, (kind, name): lambda context: act(context, work)}
         monkeypatch.setattr(engine, "FUNCTIONS", changed)
         monkeypatch.setattr(engine, "BACKOFF_SECONDS", 0.0)
 
@@ -88,6 +88,20 @@ def test_a_late_copy_swaps_nothing(project, archive, around):
     around("apply", apply)
     assert run("diskette_load", str(archive), "--no-input").code == 0
     assert (project.media / "new.txt").exists()
+
+
+def test_a_late_copy_takes_in_no_part(project, around):
+    def assemble(context, work):
+        late = as_late_copy(context)
+        late = dataclasses.replace(late, confirm=lambda: engine._confirm(late.step))
+        with pytest.raises(Stopped):
+            work(late)
+        return work(context)
+
+    around("assemble_archive", assemble, kind="dump")
+    done = run("diskette_dump")
+    assert done.code == 0, done.err
+    assert run("diskette_verify", done.last_line).code == 0
 
 
 def test_what_it_stages_after_the_run_has_ended_is_cleared(project, archive, around):

@@ -17,7 +17,8 @@ from django.core.management import call_command
 from django.db.migrations.recorder import MigrationRecorder
 from django_celery_results.models import TaskResult
 
-from diskette.core.archive import ArchiveReader, write_archive
+from diskette.core.archive import ArchiveReader
+from diskette.core.assembling import write_archive
 from diskette.core.checksum import digest_of
 from diskette.core.manifest import Manifest, ModelEntry
 from diskette.data import lines

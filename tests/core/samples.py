@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from diskette.core.archive import SUMS_NAME, sums_of, write_archive
+from diskette.core.archive import SUMS_NAME, sums_of
+from diskette.core.assembling import write_archive
 from diskette.core.manifest import (
     FORMAT,
     MANIFEST_NAME,

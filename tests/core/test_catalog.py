@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from diskette.core import catalog
-from diskette.core.archive import write_archive
+from diskette.core.assembling import write_archive
 from diskette.core.exceptions import ArchiveError, ArchiveNotFound
 from tests.core import samples
 
@@ -19,13 +19,12 @@ def shelf(tmp_path):
     """A destination, and a function that puts an archive of so many days ago there."""
     destination = tmp_path / "destination"
     destination.mkdir()
-    parts = samples.files(tmp_path / "parts")
 
     def put(days: int, *, label: str = "shop", purpose: str = "dump", name: str | None = None):
         instant = NOW - timedelta(days=days)
         path = destination / (name or f"{label}_{instant:%Y%m%dT%H%M%SZ}_data.tar")
         manifest = replace(samples.manifest(), instant=instant, label=label, purpose=purpose)
-        write_archive(path, manifest, parts)
+        write_archive(path, manifest, samples.files(tmp_path / "parts"))
         return path
 
     return destination, put

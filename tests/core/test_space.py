@@ -6,7 +6,15 @@ import os
 import pytest
 
 from diskette.core.exceptions import InsufficientSpace, StorageError
-from diskette.core.space import Need, disk_errors_named, free, require, taken_by
+from diskette.core.space import (
+    Need,
+    by_place,
+    disk_errors_named,
+    free,
+    require,
+    taken_by,
+    taken_in,
+)
 from tests.filesystems import mounted
 
 MB = 1_000_000
@@ -68,9 +76,40 @@ def test_more_files_than_there_are_inodes_are_refused(tmp_path):
             require([Need(directory=disk, bytes=MB, files=1_000_000, why="storage media")])
 
 
+def test_what_one_phase_took_a_later_one_may_use(small_disk):
+    parts = Need(directory=small_disk, bytes=5 * MB, place="workspace", why="the parts")
+    archive = Need(directory=small_disk, bytes=6 * MB, place="destination", why="the archive")
+
+    require([parts], [archive])
+
+    with pytest.raises(
+        InsufficientSpace, match=r"needs 11.0 MB in .* \(the parts 5.0 MB, the arch"
+    ):
+        require([parts], [parts, archive], [archive])
+    assert by_place([parts], [parts, archive]) == {"workspace": 5 * MB, "destination": 6 * MB}
+
+
+def test_room_on_a_server_is_told_and_not_looked_for(small_disk):
+    rows = Need(directory=None, bytes=10**15, place="database", why="the staged rows")
+
+    require([rows])
+
+    assert by_place([rows], [rows, rows]) == {"database": 2 * 10**15}
+
+
 def test_files_take_whole_blocks(tmp_path):
     block = os.statvfs(tmp_path).f_frsize
-    assert taken_by(tmp_path / "new", bytes_=100, files=3) == 100 + 3 * block
+    assert taken_by(tmp_path / "new", bytes_=100, files=3) == 3 * block
+    assert taken_by(tmp_path / "new", bytes_=100 * block, files=10) == 105 * block
+
+
+def test_what_a_directory_takes_is_that_of_its_files(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "file").write_bytes(b"x" * 10_000)
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 1 << 30)
+    assert 10_000 <= taken_in(tmp_path) < 20_000
+    assert taken_in(tmp_path / "nowhere") == 0
 
 
 def test_a_disk_that_fills_up_in_the_middle_is_named(small_disk):

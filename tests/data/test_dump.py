@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import orjson
@@ -15,6 +17,7 @@ from diskette.core.exceptions import ConfigurationError, Stopped
 from diskette.core.report import Severity
 from diskette.data import dump, lines
 from diskette.data.codec import codec
+from diskette.data.writer import LineWriter
 from tests.data.reading import BOTH, ENGINES, PRESENT, lines_of, stored_models
 from tests.library import models as library
 from tests.library import samples
@@ -231,6 +234,42 @@ def test_json_that_is_none_stands_as_a_string(target):
     assert orjson.loads(_unpacked(target))["fields"]["json"] == "{1: NaN}"
     with connections["default"].cursor() as cursor:
         cursor.execute("DELETE FROM library_specimen")
+
+
+@pytest.mark.parametrize("using", BOTH, indirect=True)
+@pytest.mark.parametrize("rows", [0, 7, 5000])
+def test_a_sample_tells_what_a_member_will_take(using, tmp_path, rows):
+    library.Mark.objects.using(using).bulk_create(library.Mark() for _ in range(rows))
+    packed = dump.packed(library.Mark, using=using, natural_foreign=False, natural_primary=False)
+    part = dump.dump_model(library.Mark, tmp_path / "part", using=using, tick=unwatched)
+    assert part.rows == rows
+    assert packed == pytest.approx(part.bytes, rel=0.25, abs=10_000)
+
+
+def test_of_large_rows_only_some_are_sampled(using, monkeypatch):
+    monkeypatch.setattr(dump, "SAMPLE_BYTES", 1_000_000)
+    library.Specimen.objects.using(using).all().delete()
+    for key in range(1, 31):
+        text = base64.b64encode(os.urandom(225_000)).decode()
+        library.Specimen(pk=key, text=text).save(using=using, force_insert=True)
+    spelled = []
+    monkeypatch.setattr(LineWriter, "spell", noting(LineWriter.spell, spelled))
+    packed = dump.packed(
+        library.Specimen, using=using, natural_foreign=False, natural_primary=False
+    )
+    assert sum(spelled) < 30
+    assert packed == pytest.approx(30 * 225_000, rel=0.25)
+    assert library.Specimen.objects.using(using).count() == 30  # the connection is free again
+
+
+def noting(spell, noted):
+    """Notes the rows of each page that is spelled."""
+
+    def spelled(writer, page):
+        noted.append(len(page))
+        return spell(writer, page)
+
+    return spelled
 
 
 @pytest.mark.parametrize("using", BOTH, indirect=True)

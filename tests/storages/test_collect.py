@@ -15,8 +15,9 @@ import zstandard
 from diskette.core.checksum import digest_of
 from diskette.core.exceptions import InsufficientSpace, Stopped, StorageError
 from diskette.core.report import Severity
-from diskette.storages import Measure, Storage, collect, measure, walking
+from diskette.storages import Storage, collect, measure, walking
 from tests import servers
+from tests.filesystems import nobody
 from tests.storages import trees
 from tests.storages.trees import NOT_UTF8, RUN, collected, uncounted
 
@@ -128,7 +129,9 @@ def test_holes_are_neither_read_nor_counted(media, tmp_path):
 
     part = collected(media, tmp_path / "w")
 
-    assert measure(media) == Measure(files=2, bytes=part.raw_bytes)
+    measured = measure(media)
+    assert (measured.files, measured.bytes) == (2, part.raw_bytes)
+    assert measured.packed_tree < 10_000
     assert part.raw_bytes <= 4 * trees.BLOCK
     assert part.findings == ()
     empty, sparse = index(tmp_path / "w")[1:]
@@ -393,6 +396,27 @@ def test_many_problems_of_a_kind_are_one_finding_with_a_sample(media, tmp_path):
     assert "pipe 02 (a FIFO) and 47 more" in found.message
 
 
+@pytest.mark.parametrize("plain", [0, 1, 30, 100])
+def test_measuring_tells_roughly_what_collecting_will_write(media, tmp_path, plain):
+    for number in range(100):
+        words = b" ".join(b"%d" % (number * n % 9973) for n in range(8000))
+        content = words if number < plain else os.urandom(len(words))
+        (media.root / f"{number}.bin").write_bytes(content)
+
+    measured, part = measure(media), collected(media, tmp_path / "w")
+
+    assert measured.packed_tree == pytest.approx(part.tree.bytes, rel=0.25)
+    assert measured.packed_index == pytest.approx(part.index.bytes, rel=0.5)
+
+
+def test_measuring_bears_with_files_that_it_may_not_read(media, tmp_path):
+    (media.root / "secret").write_bytes(os.urandom(1000))
+    (media.root / "secret").chmod(0)
+
+    with nobody(media.root):
+        assert measure(media).packed_tree >= 1000
+
+
 def test_a_storage_that_is_gone_is_an_error(media, tmp_path):
     media.root.rmdir()
 
@@ -403,7 +427,9 @@ def test_a_storage_that_is_gone_is_an_error(media, tmp_path):
 
 
 def test_an_empty_measure_is_zero(media):
-    assert measure(media) == Measure(files=0, bytes=0)
+    measured = measure(media)
+    assert (measured.files, measured.bytes) == (0, 0)
+    assert measured.packed_tree + measured.packed_index < 2000
 
 
 def test_memory_does_not_grow_with_the_files(media, tmp_path):

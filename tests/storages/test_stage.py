@@ -56,7 +56,7 @@ def live(tmp_path):
 
 
 def unpack(promise: StorageEntry, workspace: Path, live: Path) -> Path:
-    return stage(promise, workspace / "tree", workspace / "index", live, RUN, tick=uncounted)
+    return stage(promise, workspace / "tree", workspace / "index", live, RUN, tick=uncounted).tree
 
 
 def open_files() -> list[str]:
@@ -112,7 +112,9 @@ def test_a_tree_is_unpacked_from_where_it_lies_in_an_archive(awkward, workspace,
     part = collected(awkward, workspace)
     raw = (workspace / "tree").read_bytes()
 
-    found = stage(promised(part), io.BytesIO(raw), workspace / "index", live, RUN, tick=uncounted)
+    found, _ = stage(
+        promised(part), io.BytesIO(raw), workspace / "index", live, RUN, tick=uncounted
+    )
 
     assert look(found) == look(awkward.root)
 

@@ -100,7 +100,7 @@ def promised(part: StoragePart) -> StorageEntry:
 
 def staged(part: StoragePart, workspace: Path, live: Path, run: str = RUN) -> Path:
     entry = promised(part)
-    return stage(entry, workspace / "tree", workspace / "index", live, run, tick=uncounted)
+    return stage(entry, workspace / "tree", workspace / "index", live, run, tick=uncounted).tree
 
 
 def entry(path: str, kind: Kind = Kind.FILE, content: bytes = b"", **more: object) -> Entry:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, transaction
@@ -26,6 +27,7 @@ from diskette import conf
 from diskette.core.exceptions import ConfigurationError
 from diskette.core.logs import logger_of
 from diskette.data import tables
+from diskette.data.engines.layout import Layout
 from diskette.data.engines.mysql_tables import without_transactions
 from diskette.data.engines.plain_writing import (
     clock,
@@ -58,6 +60,8 @@ from diskette.data.lines import JSONText
 
 logger = logger_of(__name__)
 
+TABLESPACES = ("innodb_sys_tablespaces", "innodb_tablespaces")
+"""Of MariaDB and of MySQL; to be read with the privilege PROCESS."""
 RUN_DIGITS = 12
 """Of the run's id, in the names of its tables: they may have 64 characters in all."""
 NAME_LENGTH = 40
@@ -141,6 +145,28 @@ class _Key(NamedTuple):
 Violation = tuple[_Key, tuple[Any, ...]]
 """A foreign key and the values by which some row refers to nothing."""
 
+LAYOUT = Layout(
+    page=15_000,
+    row=24,
+    entry=6,
+    filled=0.7,
+    clusters=True,
+    extent=1 << 20,
+    reserve=8 << 20,
+    widths={
+        Kind.INTEGER: 8,
+        Kind.FLOAT: 8,
+        Kind.DECIMAL: 6,
+        Kind.BOOLEAN: 1,
+        Kind.DATE: 3,
+        Kind.TIME: 6,
+        Kind.INSTANT: 8,
+        Kind.DURATION: 8,
+        Kind.UUID: 16,
+        Kind.ADDRESS: 15,
+    },
+)
+
 
 class Altered(DataError):
     """The server would have kept something else than it was given."""
@@ -148,6 +174,7 @@ class Altered(DataError):
 
 class MySQLStaging(EngineStaging):
     shortcuts = SHORTCUTS
+    layout = LAYOUT
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -262,6 +289,29 @@ class MySQLStaging(EngineStaging):
         if names := ", ".join(self.quoted(name) for (name,) in found):
             with self._session(STRICT):
                 self.execute(f"DROP TABLE IF EXISTS {names}")
+
+    def volume(self) -> Path | None:
+        """Seen only where the server is this machine's own."""
+        if self.connection.settings_dict["HOST"] not in ("", "localhost"):
+            return None
+        directory = Path(self.scalar("SELECT @@datadir"))
+        return directory if directory.is_dir() else None
+
+    def taken(self) -> int:
+        """By the files' sizes, or where the server does not tell these, by their contents'."""
+        for table in TABLESPACES:
+            with suppress(DatabaseError):
+                found = self._asked(
+                    f"SELECT sum(file_size) FROM information_schema.{table}"
+                    " WHERE name LIKE concat(database(), '/%%')"
+                )
+                return int(found[0][0] or 0)
+        return int(
+            self.scalar(
+                "SELECT coalesce(sum(data_length + index_length + data_free), 0)"
+                " FROM information_schema.tables WHERE table_schema = database()"
+            )
+        )
 
     # -- values -------------------------------------------------------------------------
 

@@ -47,12 +47,10 @@ EXACT = (
 """What a role's own settings may have changed; for this transaction."""
 JSON_NULL = "-"
 STATISTICS = """
-    SELECT label, reltuples, pg_relation_size(oid), pg_table_size(oid)
+    SELECT label, reltuples, pg_table_size(oid)
     FROM unnest(%s::text[], %s::text[]) AS wanted(label, name)
     JOIN pg_class ON oid = to_regclass(name)
 """
-TYPICAL_ROW = 100
-"""Bytes."""
 
 _CALENDAR_DURATION = (
     "(EXTRACT(DAY FROM {0}) + 30 * EXTRACT(MONTH FROM {0}) + 365 * EXTRACT(YEAR FROM {0}))"
@@ -175,7 +173,7 @@ class PostgreSQLReading(Reading):
 
     @classmethod
     def estimate(cls, models: Sequence[type[Model]], using: str) -> dict[str, Estimate]:
-        """As the planner sees it; a table never analysed counts by its size."""
+        """As the planner sees it; rows of a table never analysed are counted."""
         connection = connections[using]
         names = {
             model._meta.label: connection.ops.quote_name(model._meta.db_table) for model in models
@@ -183,9 +181,14 @@ class PostgreSQLReading(Reading):
         with connection.cursor() as cursor:
             cursor.execute(STATISTICS, [list(names), list(names.values())])
             found = cursor.fetchall()
+        known = {label: (int(rows), size) for label, rows, size in found}
         return {
-            label: Estimate(rows=_likely_rows(rows, heap), bytes=size)
-            for label, rows, heap, size in found
+            model._meta.label: Estimate(
+                rows=rows if rows > 0 or not size else cls(model, (), using).count(), bytes=size
+            )
+            for model in models
+            if model._meta.label in known
+            for rows, size in [known[model._meta.label]]
         }
 
     def _is_known(self, column: Column) -> bool:
@@ -232,11 +235,6 @@ def _rows(copied: Sequence[bytes]) -> Page:
     if "\\" in text:  # pieces are JSON: no other letter was escaped
         text = text.replace("\\\\", "\\")
     return [line.split("\t") for line in text[:-1].split("\n")]
-
-
-def _likely_rows(counted: float, heap: int) -> int:
-    """What the planner counted, where it ever did."""
-    return int(counted) if counted > 0 else heap // TYPICAL_ROW
 
 
 def _utc(piece: str) -> str:

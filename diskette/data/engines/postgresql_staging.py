@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import psycopg
@@ -18,6 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from diskette import conf
 from diskette.data.engines import postgresql_aside
+from diskette.data.engines.layout import Layout
 from diskette.data.engines.postgresql_aside import Aside
 from diskette.data.engines.staging import (
     KEYLESS,
@@ -108,8 +110,31 @@ SHORTCUTS = {
 """PostgreSQL reads these as Diskette writes them, and refuses what is none of them."""
 
 
+LAYOUT = Layout(
+    page=8192,
+    row=32,
+    entry=12,
+    filled=0.8,
+    patterns=True,
+    staged_indexes=False,
+    widths={
+        Kind.INTEGER: 8,
+        Kind.FLOAT: 8,
+        Kind.DECIMAL: 10,
+        Kind.BOOLEAN: 1,
+        Kind.DATE: 4,
+        Kind.TIME: 8,
+        Kind.INSTANT: 8,
+        Kind.DURATION: 16,
+        Kind.UUID: 16,
+        Kind.ADDRESS: 12,
+    },
+)
+
+
 class PostgreSQLStaging(EngineStaging):
     shortcuts = SHORTCUTS
+    layout = LAYOUT
     overriding = "OVERRIDING SYSTEM VALUE"
 
     def __init__(self, *args: Any) -> None:
@@ -254,6 +279,16 @@ class PostgreSQLStaging(EngineStaging):
     def drop(self) -> None:
         with self._transaction():
             self.execute(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE')
+
+    def volume(self) -> Path | None:
+        """Seen only where the server is this machine's own, and tells."""
+        found = self.query("SELECT setting FROM pg_settings WHERE name = 'data_directory'")
+        host = self.connection.connection.info.host
+        is_here = host.startswith("/") and found and Path(found[0][0]).is_dir()
+        return Path(found[0][0]) if is_here else None
+
+    def taken(self) -> int:
+        return int(self.scalar("SELECT pg_database_size(current_database())"))
 
     @contextmanager
     def opened(self, *, writing: bool) -> Iterator[None]:  # noqa: ARG002 - for SQLite

@@ -94,6 +94,16 @@ class Reading(ABC):
         sql, parameters = shown.values("pk").query.get_compiler(self.using).as_sql()
         return Condition(f" WHERE ({self.keys}) IN ({sql})", tuple(parameters))
 
+    def ends(self, rows: int) -> Condition:
+        """So many rows, half of them the first ones, half the last."""
+        backwards = ", ".join(f"{key} DESC" for key in self._key_columns)
+        halves = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT {self.keys} FROM {self.table} ORDER BY {order}"
+            f" LIMIT {rows // 2}) AS {name}"
+            for order, name in ((self.keys, "first"), (backwards, "last"))
+        )
+        return Condition(f" WHERE ({self.keys}) IN (SELECT * FROM ({halves}) AS ends)")
+
     def count(self) -> int:
         with self.connection.cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM {self.table}")
@@ -110,7 +120,11 @@ class Reading(ABC):
 
     @property
     def keys(self) -> str:
-        return ", ".join(self.quoted(str(each.column)) for each in tables.key_fields(self.model))
+        return ", ".join(self._key_columns)
+
+    @property
+    def _key_columns(self) -> list[str]:
+        return [self.quoted(str(each.column)) for each in tables.key_fields(self.model)]
 
     def quoted(self, name: str) -> str:
         return self.connection.ops.quote_name(name)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC
 from decimal import Context, Decimal
 from pathlib import Path
@@ -21,8 +22,10 @@ from django.db.models import DecimalField, Model
 
 from diskette import conf
 from diskette.core.exceptions import InsufficientSpace
-from diskette.core.space import free
+from diskette.core.manifest import ModelEntry
+from diskette.core.space import free, taken_by_file
 from diskette.data import tables
+from diskette.data.engines.layout import Layout
 from diskette.data.engines.plain_writing import (
     clock,
     day,
@@ -91,9 +94,31 @@ SHORTCUTS = {
 }
 """What a text is must be proven here: SQLite itself would take any."""
 
+LAYOUT = Layout(
+    page=4096,
+    staged_page=PAGE_SIZE,
+    row=14,
+    entry=7,
+    filled=0.85,
+    is_row_number=True,
+    widths={
+        Kind.INTEGER: 3,
+        Kind.FLOAT: 8,
+        Kind.DECIMAL: 8,
+        Kind.BOOLEAN: 1,
+        Kind.DATE: 10,
+        Kind.TIME: 15,
+        Kind.INSTANT: 26,
+        Kind.DURATION: 8,
+        Kind.UUID: 32,
+        Kind.ADDRESS: 14,
+    },
+)
+
 
 class SQLiteStaging(EngineStaging):
     shortcuts = SHORTCUTS
+    layout = LAYOUT
 
     @property
     def path(self) -> Path:
@@ -222,6 +247,43 @@ class SQLiteStaging(EngineStaging):
         for suffix in SIDE_FILES:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
+    def volume(self) -> Path | None:
+        return self._live_path().parent
+
+    def taken(self) -> int:
+        """The file, and what is beside it until a commit, or a checkpoint, has come through."""
+        live = self._live_path()
+        return sum(map(taken_by_file, (live.with_name(live.name + each) for each in SIDE_FILES)))
+
+    def staged_in(self) -> Path | None:
+        return self.workspace
+
+    def room_to_apply(self, entries: Mapping[type[Model], ModelEntry]) -> int:
+        """Old pages are kept in the journal while new rows take their place.
+
+        In WAL mode pages go to the log first, and those that the file had not to the file then.
+        """
+        new = super().room_to_apply(entries)
+        old = sum(
+            self.layout.live(
+                replace(entry, rows=rows, raw_bytes=entry.raw_bytes * rows // entry.rows), model
+            )
+            for model, entry in entries.items()
+            if entry.rows and (rows := self._live_rows(model))
+        )
+        is_logged = self.scalar("PRAGMA main.journal_mode") == "wal"
+        return new + max(0, new - old) if is_logged else max(new, old)
+
+    def _live_rows(self, model: type[Model]) -> int:
+        """None where the table is missing, which check_compatibility tells."""
+        name = _literal(model._meta.db_table)
+        if not self.scalar(f"SELECT count(*) FROM main.sqlite_master WHERE name = '{name}'"):
+            return 0
+        return int(self.scalar(f"SELECT count(*) FROM {self.live(model)}"))
+
+    def _live_path(self) -> Path:
+        return Path(self.connection.settings_dict["NAME"]).absolute()
+
     @contextmanager
     def opened(self, *, writing: bool) -> Iterator[None]:
         self._recover()
@@ -267,7 +329,7 @@ class SQLiteStaging(EngineStaging):
         except OperationalError as error:
             if not self.full_disk(error):
                 raise
-            disk = Path(self.connection.settings_dict["NAME"]).absolute().parent
+            disk = self._live_path().parent
             raise InsufficientSpace(str(disk), 0, free(disk), str(error)) from error
 
     def _violations(self, models: Sequence[type[Model]]) -> Iterator[Violation]:

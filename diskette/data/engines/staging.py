@@ -34,8 +34,10 @@ from django.db.models import DecimalField, Model
 from django.db.utils import Error
 
 from diskette.core.exceptions import DatabaseAway, DatabaseRefused, InsufficientSpace
+from diskette.core.manifest import ModelEntry
 from diskette.core.space import free
 from diskette.data import tables, values
+from diskette.data.engines.layout import Layout
 from diskette.data.kinds import AnyField, Column, Kind
 
 LINE = "diskette_line"
@@ -105,6 +107,7 @@ class EngineStaging(ABC):
     """The staging of one run in one database. Holds no state but names."""
 
     shortcuts: Mapping[Kind, Shortcut]
+    layout: Layout
     overriding = ""
     """What lets an INSERT write the keys that the database would make itself."""
 
@@ -240,6 +243,22 @@ class EngineStaging(ABC):
     def room(self) -> int:
         """Bytes left on the disk of the staging, as far as this machine can tell."""
         return free(self.workspace)
+
+    @abstractmethod
+    def volume(self) -> Path | None:
+        """The directory where the live database lies; None: on a disk that is not seen here."""
+
+    @abstractmethod
+    def taken(self) -> int:
+        """Bytes that the live database takes now, as far as it tells; not its server's log."""
+
+    def staged_in(self) -> Path | None:
+        """Where staged rows take room: beside the live ones."""
+        return self.volume()
+
+    def room_to_apply(self, entries: Mapping[type[Model], ModelEntry]) -> int:
+        """Bytes that rows take as live ones, while those which they replace are still kept."""
+        return sum(self.layout.live(entry, model) for model, entry in entries.items())
 
     def cause(self, error: BaseException) -> str:
         return _first_line(error)
