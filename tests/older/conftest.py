@@ -13,7 +13,8 @@ import orjson
 import pytest
 import zstandard
 
-from diskette.core.archive import ArchiveReader, write_archive
+from diskette.core.archive import ArchiveReader
+from diskette.core.assembling import write_archive
 from diskette.core.checksum import digest_of
 from diskette.core.manifest import ModelEntry
 from diskette.data import lines

@@ -17,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import Model
 
-from diskette.core.archive import write_archive
+from diskette.core.assembling import write_archive
 from diskette.core.manifest import DefinitionEntry, Manifest, MemberEntry, ModelEntry, Versions
 from diskette.data.dump import dump_model
 from tests.older.picture import picture
