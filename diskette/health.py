@@ -88,6 +88,7 @@ def examine(*, at_work: bool = False) -> Health:
         _open_runs(limits, now),
         _sweep(limits, now),
         _workers(limits, at_work=at_work),
+        _reported(),
     )
     problems = tuple(problem for answer in answers for problem in answer.problems)
     figures = {name: each for answer in answers for name, each in answer.figures.items()}
@@ -97,6 +98,7 @@ def examine(*, at_work: bool = False) -> Health:
 def report(*, at_work: bool = False) -> Health:
     """The same, and people are told what is new, what still is after a day, and what is over."""
     health = examine(at_work=at_work)
+    notify.ping_health(is_well=not health.problems)
     _tell(health)
     return health
 
@@ -406,6 +408,13 @@ def _broker_away(error: Exception) -> Finding:
 
 
 # -- telling ----------------------------------------------------------------------------
+
+
+def _reported() -> _Answer:
+    """Who asks a monitor about health may ask as well whether beat still does."""
+    row = Sighting.objects.using(conf.database()).filter(pk=HEALTH).first()
+    seen = conf.aware(row.seen_at) if row else None
+    return _Answer([], {"report_at": seen.isoformat() if seen else None})
 
 
 def _tell(health: Health) -> None:

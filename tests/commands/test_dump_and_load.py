@@ -97,8 +97,9 @@ def test_a_load_keeps_what_was_there_as_a_safety_dump(project, archive, settings
 
 def test_latest_is_the_newest_dump_and_never_a_safety_dump(project, archive, settings):
     settings.DISKETTE_SAFETY_DUMP = True
-    assert run("diskette_load", "latest", "--no-input").code == 0
-    assert run("diskette_load", "latest", "--no-input").code == 0
+    for _ in range(2):
+        done = run("diskette_load", "latest", "--no-input")
+        assert done.code == 0, done.err
     assert {run.archive for run in Run.objects.filter(kind="load")} == {str(archive)}
 
 

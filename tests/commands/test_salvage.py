@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 
 import diskette
 from diskette.core.archive import SUMS_NAME
@@ -52,6 +55,22 @@ def left_out(shape: dict) -> list[dict]:
 
 def break_file(archive: Path, name: bytes) -> None:
     flip(archive, archive.read_bytes().index(name + NOISE[:16]) + 9000)
+
+
+@contextmanager
+def refusing(table: str) -> Iterator[None]:
+    """A trigger refuses every new row of a table."""
+    make = f"CREATE TRIGGER handmade BEFORE INSERT ON {table}"
+    execute(f"{make} BEGIN SELECT RAISE(ABORT, 'none of these'); END")
+    try:
+        yield
+    finally:
+        execute("DROP TRIGGER handmade")
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 @pytest.mark.usefixtures("later")
@@ -207,6 +226,22 @@ def test_a_check_lists_all_that_would_be_left_out_and_writes_nothing(project, ar
         ("auth.Group", []),
         (None, ["n.bin", "other.bin"]),
     ]
+    assert User.objects.get().username == "grace"
+    assert look(project.media) == before
+    assert project.left_over() == []
+
+
+@pytest.mark.usefixtures("later")
+def test_what_is_whole_comes_back_wholly_or_not_at_all(project, archive):
+    flip(archive, place_of(archive, member_of(archive, "auth.Group")) + 20)
+    Group.objects.update(name="editors")
+    break_file(archive, b"n.bin")
+    before = look(project.media)
+    with refusing("auth_user"):
+        code, shape = salvaged(archive)
+
+    assert (code, shape["state"]) == (1, "failed")
+    assert "database-refused" in {each["code"] for each in shape["findings"]}
     assert User.objects.get().username == "grace"
     assert look(project.media) == before
     assert project.left_over() == []

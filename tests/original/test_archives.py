@@ -146,6 +146,16 @@ def test_all_of_it_is_read_and_it_is_said_that_this_is_no_proof(site):
     assert site.left_over() == []
 
 
+def test_a_drill_restores_it_beside_what_is_live(site):
+    done = run("diskette_verify", "--drill", str(ARCHIVES / "0.6-json.tar.gz"))
+
+    assert done.code == 0, done.err
+    assert done.out.startswith("restored")
+    assert not any(rows_here().values())
+    assert not site.media.exists()
+    assert site.left_over() == []
+
+
 def test_a_damaged_one_is_damaged_and_another_programs_is_foreign(site, tmp_path):
     damaged = tmp_path / "damaged.tar.gz"
     content = (ARCHIVES / "0.6-json.tar.gz").read_bytes()

@@ -295,6 +295,15 @@ def test_what_comes_to_trouble_that_is_known_is_told_with_it(night, project, adm
     assert subjects() == ["backups of tests have 2 problems"]
 
 
+def test_each_report_pings_and_says_whether_all_is_well(night, project, settings, web):
+    settings.DISKETTE_NOTIFY_SECRET_PINGS = {"health": f"{web.url}/uuid"}
+    tasks.health()
+    night(0.1)
+    tasks.health()
+    assert run("diskette_health").code == 0
+    assert web.paths == ["/uuid/fail", "/uuid"]
+
+
 def test_a_command_that_only_asks_tells_nobody(project, admins):
     assert run("diskette_health").code == 4
     assert mail.outbox == []
