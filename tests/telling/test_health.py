@@ -11,13 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.core import mail
 from django.utils import timezone
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from diskette import conf, engine, health, tasks
-from diskette.core.archive import write_archive
+from diskette import conf, engine, health, messages, tasks
+from diskette.core.assembling import write_archive
 from diskette.core.plan import Kind
 from diskette.metrics import Collector
 from diskette.models import Archive, Run
@@ -232,6 +233,17 @@ def test_a_service_without_beat_workers_and_broker_is_told_of_each(sites, privat
     with site.worker("diskette", concurrency=1) as worker:  # at its start it sweeps
         worker.await_printed("diskette.sweep[")
         assert await_condition(lambda: found() == [], seconds=30)
+
+
+def test_a_project_without_celery_misses_neither_sweep_nor_workers(night, settings, monkeypatch):
+    settings.DISKETTE_SCHEDULE = {}
+    night(0.1)
+    app = Celery("default", set_as_current=False, broker="redis://127.0.0.1:1")
+    for module in (health, messages):
+        monkeypatch.setattr(module, "current_app", app)
+    assert codes() == []
+    app.main = "shop"
+    assert codes() == ["sweep-late", "broker-away"]
 
 
 def test_a_sweep_of_long_ago_is_told_until_a_worker_sweeps(night, settings, monkeypatch):
