@@ -342,7 +342,7 @@ PATH = "a path or None"
 STORAGES = "a list of absolute pathlib.Path, or of [path, {'excludes': ['*.tmp']}]"
 QUEUE = "the name of a queue or None"
 SERVICES = "a list of addresses as apprise writes them, such as 'slack://...'"
-PINGED = (*Kind,)
+PINGED = (*Kind, "health")
 PINGS = (
     f"a dict of {', '.join(PINGED)}: an http:// or https:// address without a user, "
     f"or a dict of such for {', '.join(channels.Moment)}"

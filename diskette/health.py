@@ -22,7 +22,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from diskette import conf, notify
+from diskette import conf, messages, notify
 from diskette.core import catalog, retention
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import StorageError
@@ -88,6 +88,7 @@ def examine(*, at_work: bool = False) -> Health:
         _open_runs(limits, now),
         _sweep(limits, now),
         _workers(limits, at_work=at_work),
+        _reported(),
     )
     problems = tuple(problem for answer in answers for problem in answer.problems)
     figures = {name: each for answer in answers for name, each in answer.figures.items()}
@@ -97,6 +98,7 @@ def examine(*, at_work: bool = False) -> Health:
 def report(*, at_work: bool = False) -> Health:
     """The same, and people are told what is new, what still is after a day, and what is over."""
     health = examine(at_work=at_work)
+    notify.ping_health(is_well=not health.problems)
     _tell(health)
     return health
 
@@ -108,13 +110,12 @@ def _destination(limits: Limits, now: datetime) -> _Answer:
     directory = conf.destination()
     try:
         found = list(prune.with_history(catalog.find(directory)))
-        why = _unusable(directory, found)
-    except StorageError as error:
-        why = str(error)
-    if why:
-        return _Answer([_away(directory, why)], {})
+        if why := _unusable(directory, found):
+            return _Answer([_away(directory, why)], {})
+        usage = shutil.disk_usage(directory)
+    except (StorageError, OSError) as error:
+        return _Answer([_away(directory, str(error))], {})
     ours = [each for each in found if _counts(each, now)]
-    usage = shutil.disk_usage(directory)
     figures: dict[str, JSON] = {
         "archive": ours[0].name if ours else None,
         "archive_at": ours[0].instant.isoformat() if ours else None,
@@ -338,7 +339,8 @@ def _sweep(limits: Limits, now: datetime) -> _Answer:
     row = Sighting.objects.using(conf.database()).filter(pk=SWEEP).first()
     seen = conf.aware(row.seen_at) if row else None
     figures = {"sweep_at": seen.isoformat() if seen else None}
-    if limits.sweep_minutes is None or not conf.is_scheduled("sweep"):
+    is_wanted = conf.is_scheduled("sweep") and (seen or messages.has_application())
+    if limits.sweep_minutes is None or not is_wanted:
         return _Answer([], figures)
     allowed = timedelta(minutes=limits.sweep_minutes)
     if seen and now - seen <= allowed:
@@ -354,7 +356,8 @@ def _sweep(limits: Limits, now: datetime) -> _Answer:
 
 
 def _workers(limits: Limits, *, at_work: bool) -> _Answer:
-    if limits.workers is None or not conf.is_scheduled("sweep"):
+    is_wanted = conf.is_scheduled("sweep") and messages.has_application()
+    if limits.workers is None or not is_wanted:
         return _Answer([], {})
     try:
         served = _served_queues()
@@ -406,6 +409,13 @@ def _broker_away(error: Exception) -> Finding:
 
 
 # -- telling ----------------------------------------------------------------------------
+
+
+def _reported() -> _Answer:
+    """Who asks a monitor about health may ask as well whether beat still does."""
+    row = Sighting.objects.using(conf.database()).filter(pk=HEALTH).first()
+    seen = conf.aware(row.seen_at) if row else None
+    return _Answer([], {"report_at": seen.isoformat() if seen else None})
 
 
 def _tell(health: Health) -> None:

@@ -30,6 +30,10 @@ PLAIN: Mapping[str, tuple[str, str]] = {
 INSTANTS: Mapping[str, tuple[str, str]] = {
     "archive_at": ("archive_timestamp_seconds", "The instant that the newest archive shows."),
     "proven_at": ("proven_timestamp_seconds", "When an archive was last proven restorable."),
+    "report_at": (
+        "report_timestamp_seconds",
+        "When people were last told, had there been trouble.",
+    ),
     "sweep_at": ("sweep_timestamp_seconds", "When a worker last swept."),
 }
 

@@ -97,6 +97,11 @@ def _not_told(failures: Sequence[str]) -> list[Finding]:
 # -- health -----------------------------------------------------------------------------
 
 
+def ping_health(*, is_well: bool) -> None:
+    """Say that health was looked at, and whether all was well, where a ping is wanted of it."""
+    _not_told(channels.ping("health", Moment.SUCCESS if is_well else Moment.FAIL))
+
+
 def tell_trouble(problems: Sequence[Finding]) -> None:
     """Say what is wrong with the backups."""
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -1,4 +1,4 @@
-"""A night, an accident, a load: `make demo-workers`.
+"""Some nights, an accident, a load: `make demo-workers`.
 
 A site on PostgreSQL and Redis with two workers and a beat whose nights are seconds apart.
 Servers named by DISKETTE_DEMO_POSTGRES (postgresql://user:password@host:port/database) and
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -28,6 +29,8 @@ from worker.sites import ROOT, CommandFailed, Site
 
 DIRECTORY = ROOT / "var" / "demo-workers"
 NIGHT_SECONDS = 4
+NIGHTS = {"dump": NIGHT_SECONDS, "drill": 9, "health": 5}
+KEPT = 2
 PATIENCE_SECONDS = 120.0
 REFUSED = 3
 
@@ -40,6 +43,11 @@ def main() -> None:
             directory=DIRECTORY / "site",
             database_url=started.enter_context(database(postgres)),
             broker_url=started.enter_context(redis()),
+            variables={
+                "DISKETTE_RETENTION": json.dumps({"last": KEPT}),
+                # How full this machine is says nothing about backups of the demo.
+                "DISKETTE_HEALTH": json.dumps({"free_percent": None}),
+            },
         )
         say("Servers", f"{server_of(postgres)}, {server_of(site.broker_url)}")
         site.manage("migrate", "-v0")
@@ -50,10 +58,11 @@ def main() -> None:
         started.enter_context(site.worker("diskette-load", name="load-worker"))
         say("Workers", "two: queues celery, diskette and queue diskette-load")
 
-        with site.beat(DISKETTE_SCHEDULE=json.dumps({"dump": NIGHT_SECONDS})):
+        with site.beat(DISKETTE_SCHEDULE=json.dumps(NIGHTS)):
             say("Beat", f"running; night falls every {NIGHT_SECONDS} seconds")
-            await_nightly_dump(site)
-        say("Nightly dump", size_of(archives(site)[0]))
+            await_nights(site)
+            for what, told in story_of_nights(site):
+                say(what, told)
 
         archive = dump_by_workers(site)
         say("Dumped", f"by the workers: {size_of(archive)}")
@@ -118,10 +127,37 @@ def copy_of(site: Site, server: str) -> Iterator[Site]:
         yield Site(directory=copy, database_url=url)
 
 
-def await_nightly_dump(site: Site) -> None:
-    if not await_condition(lambda: bool(archives(site)), seconds=PATIENCE_SECONDS):
+def await_nights(site: Site) -> None:
+    """Until dumps were made, one of them pruned, one drilled, and health was looked at."""
+    if not await_condition(lambda: nights_are_over(site), seconds=PATIENCE_SECONDS):
         log = (site.directory / "worker.log").read_text()
-        raise CommandFailed(f"no dump in {PATIENCE_SECONDS} seconds; the worker says:\n{log}")
+        raise CommandFailed(f"no nights in {PATIENCE_SECONDS} seconds; the worker says:\n{log}")
+
+
+def nights_are_over(site: Site) -> bool:
+    if len(archives(site)) < KEPT or not runs(site, "--finding", "archive-removed"):
+        return False
+    figures = json.loads(site.run("diskette_health", "--format", "json").stdout)["figures"]
+    return bool(figures["succeeded"]["drill"] and figures["report_at"])
+
+
+def story_of_nights(site: Site) -> Iterator[tuple[str, str]]:
+    """What came of them, and what health says after them."""
+    dumped = runs(site, "--kind", "dump", "--state", "succeeded", "--limit", "100")
+    pruned = runs(site, "--finding", "archive-removed", "--limit", "100")
+    drilled = runs(site, "--kind", "drill", "--state", "succeeded")
+    yield "Nightly dumps", f"{len(dumped)}, the newest {size_of(archives(site)[-1])}"
+    yield "Pruned", f"by {len(pruned)} of them: the last {KEPT} are kept"
+    yield "Drilled", f"{Path(drilled[0]['archive']).name} is proven to be restorable"
+    yield from (("Health", line) for line in site.manage("diskette_health").splitlines())
+
+
+def runs(site: Site, *words: str) -> list[dict[str, Any]]:
+    """The runs that diskette_status lists, the newest first."""
+    found: list[dict[str, Any]] = json.loads(
+        site.manage("diskette_status", "--format", "json", *words)
+    )
+    return found
 
 
 def dump_by_workers(site: Site) -> Path:

@@ -114,6 +114,7 @@ DISKETTE_SAFETY_DUMP = _flag("DISKETTE_SAFETY_DUMP", default=True)
 DISKETTE_LOAD_ENABLED = _flag("DISKETTE_LOAD_ENABLED", default=False)
 DISKETTE_SCHEDULE = json.loads(os.environ.get("DISKETTE_SCHEDULE", "{}"))
 DISKETTE_HEALTH = json.loads(os.environ.get("DISKETTE_HEALTH", "{}"))
+DISKETTE_HISTORY = json.loads(os.environ.get("DISKETTE_HISTORY", "365"))
 DISKETTE_RETENTION = json.loads(os.environ.get("DISKETTE_RETENTION", "null"))
 DISKETTE_QUEUE = config.DUMP_QUEUE
 DISKETTE_LOAD_QUEUE = config.LOAD_QUEUE

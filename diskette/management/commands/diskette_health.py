@@ -74,6 +74,8 @@ def _lines(report: Health) -> Iterator[str]:
         yield f"free     {humanize.naturalsize(free)}"
     if figures.get("sweep_at"):
         yield f"sweep    {_ago(figures['sweep_at'])}"
+    if figures.get("report_at"):
+        yield f"reported {_ago(figures['report_at'])}"
     if (workers := figures.get("workers")) is not None:
         yield f"workers  {workers}"
     for problem in report.problems:
