@@ -17,11 +17,9 @@ from django.core import checks as django_checks
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as Doubt
 
-from diskette import checks, conf
+from diskette import checks, conf, messages
 from diskette.core.space import nearest_existing
 
-NO_APPLICATION = "default"
-"""What Celery calls the one it makes up where a project has none."""
 REDELIVERING = ("redis", "rediss", "sentinel", "sqs")
 """Brokers that deliver again what was not done after a while."""
 DEFAULT_VISIBILITY_SECONDS = 60 * 60
@@ -39,7 +37,7 @@ def connect() -> None:
 
 def check_celery(**_: object) -> list[CheckMessage]:
     """What of Celery's settings makes nights fail, or loads be done where they should not."""
-    if current_app.main == NO_APPLICATION or _has_errors():
+    if not messages.has_application() or _has_errors():
         return []
     questions = (_eager, _late_acks, _visibility, _results, _beat, _load_queue)
     return [doubt for question in questions for doubt in question(current_app.conf)]
@@ -129,9 +127,10 @@ def _results(celery: Any) -> Iterator[CheckMessage]:
 
 
 def _beat(celery: Any) -> Iterator[CheckMessage]:
-    if "DatabaseScheduler" in str(celery.beat_scheduler):
-        return  # its entries are rows, and no check reads a database; diskette_health sees it
     sent = {entry.get("task") for entry in (celery.beat_schedule or {}).values()}
+    if "DatabaseScheduler" in str(celery.beat_scheduler):
+        yield from _reset_rows(sent)
+        return  # what it sends are rows, and no check reads a database; diskette_health sees it
     wanted = [f"diskette.{job}" for job in JOBS if conf.is_scheduled(job)]
     if missing := [task for task in wanted if task not in sent]:
         yield Doubt(
@@ -139,6 +138,17 @@ def _beat(celery: Any) -> Iterator[CheckMessage]:
             hint="app.conf.beat_schedule = diskette.beat_schedule(), beside entries of your own; "
             "or DISKETTE_SCHEDULE = {'dump': None} for what something else begins.",
             id="diskette.W074",
+        )
+
+
+def _reset_rows(sent: set[Any]) -> Iterator[CheckMessage]:
+    if any(str(task).startswith("diskette.") for task in sent):
+        yield Doubt(
+            "The DatabaseScheduler takes app.conf.beat_schedule over into its rows at each start: "
+            "messages then never expire, and a night that was missed is made up for twice.",
+            hint="Leave Diskette's entries out of app.conf.beat_schedule, and run "
+            "`manage.py diskette_schedule` when you deploy.",
+            id="diskette.W077",
         )
 
 

@@ -22,7 +22,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from diskette import conf, notify
+from diskette import conf, messages, notify
 from diskette.core import catalog, retention
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import StorageError
@@ -110,13 +110,12 @@ def _destination(limits: Limits, now: datetime) -> _Answer:
     directory = conf.destination()
     try:
         found = list(prune.with_history(catalog.find(directory)))
-        why = _unusable(directory, found)
-    except StorageError as error:
-        why = str(error)
-    if why:
-        return _Answer([_away(directory, why)], {})
+        if why := _unusable(directory, found):
+            return _Answer([_away(directory, why)], {})
+        usage = shutil.disk_usage(directory)
+    except (StorageError, OSError) as error:
+        return _Answer([_away(directory, str(error))], {})
     ours = [each for each in found if _counts(each, now)]
-    usage = shutil.disk_usage(directory)
     figures: dict[str, JSON] = {
         "archive": ours[0].name if ours else None,
         "archive_at": ours[0].instant.isoformat() if ours else None,
@@ -284,12 +283,12 @@ def _failing(failed: Sequence[Run]) -> Finding:
     last = failed[0]
     errors = [each for each in last.all_findings if each.severity is Severity.ERROR]
     why = f" The latest: {errors[0].message}" if errors else ""
-    cure = errors[0].hint if errors else ""
+    cure = f" {errors[0].hint}" if errors and errors[0].hint else ""
     kind = Kind(last.kind)
     return _problem(
         "failures-in-a-row",
         f"{_so_many(kind, len(failed))}{why}",
-        f"`manage.py diskette_status {last.pk}` has it all. {cure} Then "
+        f"`manage.py diskette_status {last.pk}` has it all.{cure} Then "
         f"`manage.py {notify.AGAIN[kind]}`.",
         target=str(kind),
         keys=tuple(str(run.pk) for run in failed[:5]),
@@ -340,7 +339,8 @@ def _sweep(limits: Limits, now: datetime) -> _Answer:
     row = Sighting.objects.using(conf.database()).filter(pk=SWEEP).first()
     seen = conf.aware(row.seen_at) if row else None
     figures = {"sweep_at": seen.isoformat() if seen else None}
-    if limits.sweep_minutes is None or not conf.is_scheduled("sweep"):
+    is_wanted = conf.is_scheduled("sweep") and (seen or messages.has_application())
+    if limits.sweep_minutes is None or not is_wanted:
         return _Answer([], figures)
     allowed = timedelta(minutes=limits.sweep_minutes)
     if seen and now - seen <= allowed:
@@ -356,7 +356,8 @@ def _sweep(limits: Limits, now: datetime) -> _Answer:
 
 
 def _workers(limits: Limits, *, at_work: bool) -> _Answer:
-    if limits.workers is None or not conf.is_scheduled("sweep"):
+    is_wanted = conf.is_scheduled("sweep") and messages.has_application()
+    if limits.workers is None or not is_wanted:
         return _Answer([], {})
     try:
         served = _served_queues()

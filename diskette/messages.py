@@ -15,7 +15,13 @@ from diskette.models import Step
 
 logger = logger_of(__name__)
 
+MADE_UP = "default"
 RETRY_POLICY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3}
+
+
+def has_application() -> bool:
+    """Whether the project has an application of Celery, not only the one Celery makes up."""
+    return current_app.main != MADE_UP
 
 
 def send(steps: Iterable[Step]) -> None:

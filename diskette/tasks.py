@@ -7,7 +7,6 @@ carries no authority: what is done stands in the step's row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -59,10 +58,7 @@ def prune(*step_id: str) -> str | None:
     return _begun(runs.start_prune, "task diskette.prune")
 
 
-STEP_TASKS = {
-    name: prune if name == "prune" else _door(name)
-    for name in sorted({*chain.from_iterable(plan.ORDER.values()), *plan.BESIDE})
-}
+STEP_TASKS = {name: prune if name == "prune" else _door(name) for name in plan.NAMES}
 
 
 @shared_task(name="diskette.dump")

@@ -13,7 +13,7 @@ from django.core.management.base import SystemCheckError
 from kombu import Queue
 
 import diskette
-from diskette import deployment
+from diskette import deployment, messages
 from tests.filesystems import mounted
 from worker import config
 
@@ -25,7 +25,8 @@ def app(settings, monkeypatch) -> Any:
     app = Celery("shop", set_as_current=False)
     app.config_from_object(config)
     app.conf.beat_schedule = diskette.beat_schedule()
-    monkeypatch.setattr(deployment, "current_app", app)
+    for module in (deployment, messages):
+        monkeypatch.setattr(module, "current_app", app)
     return app
 
 
@@ -48,6 +49,7 @@ def test_what_the_docs_say_is_fine(app):
         ("W073", {"result_expires": timedelta(days=1)}),
         ("W073", {"result_expires": 364 * 86_400}),
         ("W074", {"beat_schedule": {}}),
+        ("W077", {"beat_scheduler": "django_celery_beat.schedulers:DatabaseScheduler"}),
         ("W076", {"task_queues": [Queue("diskette"), Queue("diskette-load")]}),
         ("W076", {"task_default_queue": "diskette-load"}),
     ],
@@ -97,7 +99,8 @@ def test_a_history_for_ever_needs_results_for_ever(app, settings):
 
 
 def test_a_project_without_celery_is_not_asked(monkeypatch):
-    monkeypatch.setattr(deployment, "current_app", Celery("default", set_as_current=False))
+    for module in (deployment, messages):
+        monkeypatch.setattr(module, "current_app", Celery("default", set_as_current=False))
     assert ids() == []
 
 

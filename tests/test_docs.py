@@ -56,8 +56,8 @@ def test_every_link_in_the_docs_leads_somewhere():
 
 
 def test_every_step_is_a_task_of_its_name():
-    plan, tasks = import_module("diskette.core.plan"), import_module("diskette.tasks")
-    names = {name for order in plan.ORDER.values() for name in order} | set(plan.BESIDE)
+    steps, tasks = import_module("diskette.steps"), import_module("diskette.tasks")
+    names = {name for _, name in steps.FUNCTIONS}
     assert {task.name for task in tasks.STEP_TASKS.values()} == {f"diskette.{n}" for n in names}
 
 

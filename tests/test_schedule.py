@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from celery.schedules import crontab
 
 import diskette
 from diskette.schedule import ProjectCrontab, schedule_of
@@ -17,9 +18,14 @@ OPTIONS = {"expires": 6 * HOUR}
 
 
 def firings(words: str, *, begin: datetime, days: int) -> list[str]:
-    """When beat would send, its own clock read once a minute."""
-    schedule, now = schedule_of(words), [begin]
+    schedule = schedule_of(words)
     assert isinstance(schedule, ProjectCrontab)
+    return firings_of(schedule, begin=begin, days=days)
+
+
+def firings_of(schedule: crontab, *, begin: datetime, days: int) -> list[str]:
+    """When beat would send, its own clock read once a minute."""
+    now = [begin]
     schedule.nowfun = lambda: now[0]
     last, sent = begin, []
     while now[0] < begin + timedelta(days=days):

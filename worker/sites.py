@@ -131,6 +131,22 @@ class Site:
             check=False,
         )
 
+    @contextmanager
+    def begun(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A Django command that goes on meanwhile; it has ended, somehow, afterwards."""
+        with subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "django", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
     def manage(self, *arguments: str) -> str:
         """What a Django command printed. Raises CommandFailed."""
         done = self.run(*arguments)

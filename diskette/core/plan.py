@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from enum import StrEnum
+from itertools import chain
 
 from diskette.core.report import PlannedStep
 
@@ -77,6 +78,12 @@ ORDER: dict[Kind, tuple[str, ...]] = {
 BESIDE = {"check_data": "dump_application", "collect_storage": "dump_application"}
 """Steps done side by side with those of another name."""
 
+FOLLOWING = {"carry_forward": "check_compatibility"}
+"""Steps that come after another one where that finds them needed."""
+
+NAMES = tuple(sorted({*chain.from_iterable(ORDER.values()), *BESIDE, *FOLLOWING}))
+"""Of every step that any run may have."""
+
 SNAPSHOT_PARTS = ("open_snapshot", "dump_application", "check_data")
 """What is done anew, whole, when the database's instant is lost."""
 
@@ -92,6 +99,7 @@ WEIGHTS = {
     "verify_archive": 5,
     "check_data": 2,
     "extract_archive": 3,
+    "carry_forward": 10,
     "load_application": 10,
     "check_integrity": 3,
     "stage_storage": 10,
@@ -104,7 +112,7 @@ WEIGHTS = {
 
 def step(kind: Kind, name: str, subject: str = "", place: int = 0) -> PlannedStep:
     """A step at its position; steps of one name and different places go one after another."""
-    index = ORDER[kind].index(BESIDE.get(name, name))
+    index = ORDER[kind].index((BESIDE | FOLLOWING).get(name, name))
     return PlannedStep(
         position=index * PLACES_PER_NAME + place,
         name=name,
@@ -165,6 +173,11 @@ def _loading(
     parts = [step(kind, "load_application", name, place) for place, name in enumerate(applications)]
     parts += [step(kind, "stage_storage", name) for name in storages]
     return _ordered([*(step(kind, name) for name in (*names, *ending, "finish")), *parts])
+
+
+def carry_forward(kind: Kind) -> PlannedStep:
+    """What comes between comparing versions and reading rows, where versions differ so."""
+    return step(kind, "carry_forward", place=1)
 
 
 def prune_plan() -> tuple[PlannedStep, ...]:

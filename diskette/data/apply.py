@@ -48,6 +48,17 @@ def apply(
             mark()
 
 
+def put(staging: Staging, models: Models, tick: Tick) -> None:
+    """Let the staged rows be those of the models, whatever they refer to.
+
+    For a scratch database alone: nothing is proven. Raises what `apply` raises.
+    """
+    engine, work = staging.engine, _Work(staging, models, Mode.REPLACE, tick)
+    explained, opened = engine.explained(work.table_at_hand), engine.opened(writing=False)
+    with explained, opened, engine.applying(models):
+        work.do()
+
+
 @contextmanager
 def _applied(staging: Staging, models: Models, mode: Mode, tick: Tick) -> Iterator[None]:
     """A database's transaction, everything done in it, to be committed at the end."""

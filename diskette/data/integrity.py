@@ -60,6 +60,28 @@ def unresolved(
         return [each for model in outcome.models for each in _of_references(outcome, model)]
 
 
+def of_rows(
+    staging: Staging, models: Sequence[type[Model]], *, drop_stale: bool = False
+) -> list[Finding]:
+    """What keeps the staged rows from standing in tables of their own, with nothing beside.
+
+    Natural keys are resolved; where raw keys lead is asked elsewhere.
+    """
+    staging.confirm(models)
+    engine = staging.engine
+    outcome = Outcome(
+        engine=engine, models=tuple(models), neighbours=(), mode=Mode.REPLACE, alone=True
+    )
+    with engine.explained(), engine.opened(writing=True), engine.checking():
+        natural.resolve(outcome)
+        found = _drop_stale(outcome) if drop_stale else []
+        for model in outcome.models:
+            for reference in tables.references(model):
+                found += _unnamed(outcome, model, reference)
+            found += [*_of_columns(outcome, model), *_of_constraints(outcome, model)]
+        return found
+
+
 def _drop_stale(outcome: Outcome) -> list[Finding]:
     """Forget links that nothing answers to: a field's value, or its row where it must have one.
 

@@ -18,8 +18,13 @@ Tell = Callable[[int], None]
 Key = tuple[str, str]
 
 
-def migrate(database: str, targets: Sequence[Sequence[str]] | None, tell: Tell) -> JSON:
-    """None, or the migration that failed and why."""
+def migrate(
+    database: str, targets: Sequence[Sequence[str]] | None, tell: Tell, *, apart: bool = False
+) -> JSON:
+    """None, or the migration that failed and why.
+
+    `apart`: squashed migrations are taken by their parts, for the targets are some of these.
+    """
     try:
         if targets is None:
             call_command(
@@ -31,7 +36,7 @@ def migrate(database: str, targets: Sequence[Sequence[str]] | None, tell: Tell) 
                 skip_checks=True,
             )
         else:
-            _migrate_to(database, [(app, name) for app, name in targets], tell)
+            _migrate_to(database, [(app, name) for app, name in targets], tell, apart=apart)
     except Exception as error:  # noqa: BLE001 - a migration is project code and may raise anything
         first = next(iter(str(error).strip().splitlines()), "")
         return {
@@ -41,11 +46,12 @@ def migrate(database: str, targets: Sequence[Sequence[str]] | None, tell: Tell) 
     return None
 
 
-def _migrate_to(database: str, targets: Sequence[Key], tell: Tell) -> None:
+def _migrate_to(database: str, targets: Sequence[Key], tell: Tell, *, apart: bool) -> None:
     """As the command does for one target: with tables of unmigrated applications, and signals."""
     connection = connections[database]
     connection.prepare_database()
     executor = MigrationExecutor(connection, lambda *_: tell(0))
+    executor.loader = MigrationLoader(connection, replace_migrations=not apart)
     command = MigrateCommand()
     command.verbosity = 0
     command.sync_apps(connection, executor.loader.unmigrated_apps)

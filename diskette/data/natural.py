@@ -205,11 +205,12 @@ class _Resolution:
 def _dependencies(model: type[Model]) -> list[str]:
     """The references that the natural key says it goes through, to be read along."""
     labels = getattr(getattr(model, "natural_key", None), "dependencies", ())
-    through = {tables.concrete(apps.get_model(label)) for label in labels}
+    through = {tables.concrete(apps.get_model(label))._meta.label for label in labels}
     return [
         field.name
         for field in model._meta.fields
-        if isinstance(field, ForeignKey) and tables.concrete(field.remote_field.model) in through
+        if isinstance(field, ForeignKey)
+        and tables.concrete(field.remote_field.model)._meta.label in through
     ]
 
 

@@ -5,19 +5,22 @@ By the manifest alone: migrations say what happened, but fields decide what can 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import django
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations import Migration
 
 from diskette import conf, registry
 from diskette.core.manifest import UNKNOWN, DefinitionEntry, Manifest, ModelEntry
 from diskette.core.report import JSON, Finding, Severity
 from diskette.data import tables
 from diskette.data.findings import listed, rows
-from diskette.registry import ModelType
+from diskette.data.kinds import kind_of
+from diskette.data.past import Past
+from diskette.registry import ModelType, history
 
 Pair = tuple[ModelEntry, ModelType | None]
 """What the archive has of a model, and the model here that takes it, if one does."""
@@ -39,7 +42,8 @@ class Meeting:
 
     @property
     def applications(self) -> list[str]:
-        return sorted({entry.model.split(".")[0] for entry, model in self.pairs if model})
+        labels = {entry.model.split(".")[0] for entry, _ in self.pairs}
+        return sorted(labels & registry.application_labels())
 
     @property
     def unknown(self) -> list[str]:
@@ -109,6 +113,8 @@ class Verdict:
     """Completes "The archive is"."""
     hint: str = ""
     differences: tuple[Finding, ...] = ()
+    carried: tuple[str, ...] = ()
+    """Labels of applications whose rows are carried forward by migrations before they are read."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -137,10 +143,15 @@ class Verdict:
         }
 
 
-def judge(meeting: Meeting) -> Verdict:
-    """Asks the databases which migrations were applied; reads nothing of the archive's rows."""
-    unapplied = list(_unapplied(meeting))
-    found = (*_unknown_models(meeting), *unapplied, *_migrated(meeting))
+def judge(meeting: Meeting, *, may_carry: bool = True) -> Verdict:
+    """Asks the databases which migrations were applied; reads nothing of the archive's rows.
+
+    `may_carry`: whether older rows may be carried forward; else they are judged as they are.
+    """
+    unapplied, migrated = list(_unapplied(meeting)), list(_migrated(meeting))
+    if may_carry and migrated and not unapplied and (forward := _forward(meeting)):
+        return _carried(meeting, forward, migrated)
+    found = (*_unknown_models(meeting), *unapplied, *migrated)
     if unapplied:
         return Verdict(
             word=Word.MIGRATE,
@@ -169,6 +180,61 @@ def judge(meeting: Meeting) -> Verdict:
         hint="Fields that were added since get their defaults." if found else "",
         differences=found,
     )
+
+
+def _carried(meeting: Meeting, forward: _Forward, migrated: Sequence[Finding]) -> Verdict:
+    ways = [f"{each.app_label}.{each.name}" for each in forward.missing]
+    return Verdict(
+        word=Word.LOADABLE,
+        message=f"loadable, carried forward by {listed(ways)}",
+        hint="Its rows are put into a scratch database as it was then, migrated there, and loaded "
+        "as they come out.",
+        differences=(
+            *(each for each in _unknown_models(meeting) if each.model not in forward.past.models),
+            *(replace(each, severity=Severity.INFO, hint="") for each in migrated),
+        ),
+        carried=tuple(sorted(forward.labels)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Forward:
+    """The way from the archive's state to this project's, where it can be gone."""
+
+    labels: frozenset[str]
+    past: Past
+
+    @property
+    def missing(self) -> list[Migration]:
+        return [each for each in self.past.standing.missing if each.app_label in self.labels]
+
+
+def _forward(meeting: Meeting) -> _Forward | None:
+    """None where there is no way, or where it changes nothing of the rows."""
+    labels = frozenset(entry.model.split(".")[0] for entry, _ in meeting.pairs)
+    labels &= registry.application_labels()
+    standing = history.standing(meeting.manifest.migrations, labels)
+    unplaced = labels & standing.loader.migrated_apps - meeting.manifest.migrations.keys()
+    if standing.unknown or standing.within or unplaced:
+        return None
+    forward = _Forward(labels=labels, past=Past(standing))
+    runs_code = any(map(history.runs_code, forward.missing))
+    changed = runs_code or any(_is_changed(*pair, forward.past) for pair in meeting.pairs)
+    return forward if forward.missing and changed else None
+
+
+def _is_changed(entry: ModelEntry, model: ModelType | None, past: Past) -> bool:
+    """Whether rows of then would not stand as they are in the table of today."""
+    then = past.find(entry.model)
+    return then is not None and (model is None or _shape(then) != _shape(model))
+
+
+def _shape(model: ModelType) -> dict[str, tuple[object, ...]]:
+    """What of its fields decides which values they hold."""
+    return {
+        field.name: (kind_of(field), field.null, getattr(field, "decimal_places", None))
+        for field in tables.stored_fields(model)
+    }
 
 
 def surroundings(manifest: Manifest) -> list[str]:
@@ -241,22 +307,36 @@ def _migrated(meeting: Meeting) -> Iterator[Finding]:
     for alias in meeting.databases:
         here |= registry.migration_leaves(alias)
         known |= registry.migrations_on_disk(alias)
-    for label in meeting.applications:
-        there, now = meeting.manifest.migrations.get(label, ()), here.get(label, ())
-        if set(there) == set(now):
-            continue
+    states = {
+        label: (meeting.manifest.migrations.get(label, ()), here.get(label, ()))
+        for label in meeting.applications
+    }
+    differing = {label: each for label, each in states.items() if set(each[0]) != set(each[1])}
+    cuts = _cuts(meeting, differing) if differing else {}
+    for label, (there, now) in differing.items():
         ahead = [name for name in there if name not in known.get(label, ())]
         yield Finding(
             code="migration-mismatch",
             severity=Severity.WARNING,
             message=f"{label}: the archive was made at {_named(there)}, "
-            f"this database is at {_named(now)}.",
-            hint=f"Install the release of the project that has {label}.{ahead[0]} and run "
-            "`manage.py migrate`, to load all that it has."
+            f"this database is at {_named(now)}.{cuts.get(label, '')}",
+            hint=f"Update the code first: install the release of the project that has "
+            f"{label}.{ahead[0]} and run `manage.py migrate`, to load all that it has."
             if ahead
             else OLDER_HINT,
             model=label,
         )
+
+
+def _cuts(meeting: Meeting, labels: Collection[str]) -> dict[str, str]:
+    """Per label, why its state cannot be made again, where that is due to squashing."""
+    told: dict[str, str] = {}
+    within = history.standing(meeting.manifest.migrations, labels).within
+    for (app, name), squashed in within.items():
+        told[app] = (
+            f"{told.get(app, '')} {app}.{name} lies within {squashed}, whose parts are gone."
+        )
+    return told
 
 
 def _named(migrations: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ from diskette.runs import Handle
 FAILED, USAGE, REFUSED, FINDINGS = 1, 2, 3, 4
 """Exit codes; 0 is done. docs/commands.md."""
 
-CHECKS = ("check_compatibility", "check_integrity")
+CHECKS = ("check_compatibility", "carry_forward", "check_integrity")
 """Steps whose findings are about the data."""
 
 

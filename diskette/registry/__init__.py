@@ -10,6 +10,7 @@ from __future__ import annotations
 from diskette.registry.findings import Gap, of_gap
 from diskette.registry.installed import (
     ModelType,
+    application_labels,
     dumpable_models,
     find_model,
     home,
@@ -36,6 +37,7 @@ __all__ = [
     "Relation",
     "Resolution",
     "ResolvedDefinition",
+    "application_labels",
     "dumpable_models",
     "find_model",
     "home",

@@ -58,6 +58,11 @@ def find_model(label: str) -> ModelType | None:
     return model if model._meta.label == label else None
 
 
+def application_labels() -> frozenset[str]:
+    """Of every installed application, with models or without."""
+    return frozenset(apps.app_configs)
+
+
 def all_models() -> list[ModelType]:
     """Every installed model, in the order of INSTALLED_APPS."""
     return apps.get_models(include_auto_created=True, include_swapped=True)
@@ -138,8 +143,10 @@ def unapplied_migrations(using: str) -> dict[str, tuple[str, ...]]:
 
 
 def migrations_on_disk(using: str) -> dict[str, tuple[str, ...]]:
-    """Per application label, every migration that this release of the project has."""
-    return _by_application(sorted(_loader(using).disk_migrations))
+    """Per application label, every migration that this release of the project has, or squashed."""
+    found = _loader(using).disk_migrations
+    replaced = {(app, name) for each in found.values() for app, name in each.replaces}
+    return _by_application(sorted(found.keys() | replaced))
 
 
 def _loader(using: str) -> MigrationLoader:

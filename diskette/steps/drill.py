@@ -65,11 +65,28 @@ def beside(step: StepFunction) -> StepFunction:
 
 def check_compatibility(context: Context) -> StepReport:
     """Make the scratch databases, migrate them, and go on as a load does."""
+    _make_scratches(context)
+    return beside(load.check_compatibility)(context)
+
+
+def carry_forward(context: Context) -> StepReport:
+    """As a load does. The one database that the owner has given serves twice, one after another."""
+    has_one = conf.scratch_database() is not None
+    for scratch in target.scratches(context) if has_one else ():
+        context.confirm()
+        scratch.drop()
+    output, findings = load.carried_rows(context)
+    if has_one:
+        _make_scratches(context)
+    with target.connected(context):
+        return load.take_carried(context, output, findings)
+
+
+def _make_scratches(context: Context) -> None:
     for scratch in target.scratches(context):
         context.confirm()  # a late copy would make the one anew that is worked on
         scratch.create()
         scratch.migrate(None, context.tick)
-    return beside(load.check_compatibility)(context)
 
 
 def verify_load(context: Context) -> StepReport:

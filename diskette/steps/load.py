@@ -29,7 +29,7 @@ from diskette.core.exceptions import (
 from diskette.core.lazy import Lazy
 from diskette.core.logs import logger_of
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
-from diskette.core.plan import State
+from diskette.core.plan import Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.space import Need, by_place, require, taken_by, taken_in
 from diskette.models import Now, Run, Step
@@ -45,8 +45,10 @@ if TYPE_CHECKING:
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import archives, versions
+    from diskette.steps import carry
 else:
     archives = Lazy("diskette.doctor.archives")
+    carry = Lazy("diskette.steps.carry")
     original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
     integrity = Lazy("diskette.data.integrity")
@@ -118,18 +120,21 @@ def verify_archive(context: Context) -> StepReport:
     What is damaged ends the load; or, in a salvage, is left out of it, and told.
     """
     path = _path(context)
-    context.expect(path.stat().st_size, "bytes")
+    size = path.stat().st_size
+    context.expect(size, "bytes")
     with ArchiveReader(path) as reader:
         survey = reader.survey(context.tick, digested=False)
-        saved = _saved(reader, survey, context) if survey.findings else None
-        lost = list(_files_lost(reader, survey, context)) if saved else []
-    stats = {"bytes": path.stat().st_size}
-    if saved is None:
-        return StepReport(stats=stats)
+        if survey.findings:
+            return _salvaged(reader, survey, context)
+    return StepReport(stats={"bytes": size})
+
+
+def _salvaged(reader: ArchiveReader, survey: Survey, context: Context) -> StepReport:
+    saved = _saved(reader, survey, context)
     trees = [entry.tree.name for entry in reader.manifest.storages]
     return StepReport(
-        stats=stats,
-        findings=[*saved.findings, *lost],
+        stats={"bytes": reader.size},
+        findings=[*saved.findings, *_files_lost(reader, survey, context)],
         output={
             "left_out": list(saved.left_out),
             "damaged_trees": [name for name in trees if name not in survey.whole],
@@ -194,14 +199,51 @@ def check_compatibility(context: Context) -> StepReport:
     ignored = context.options["ignore_nonexistent"]
     meeting = versions.meeting(manifest, definitions, ignored=ignored)
     beside = [target.alias(context, each) for each in meeting.databases]
-    verdict = versions.judge(replace(meeting, databases=beside))
+    # Rows that a salvage has lost would be missed by the migrations that look at them.
+    is_whole = not _left_out(context)
+    verdict = versions.judge(replace(meeting, databases=beside), may_carry=is_whole)
     findings = verdict.findings
     if verdict.is_final:
         _refuse(findings)
-    for staging, models in _by_database(context).items():
+    if verdict.carried:
+        return StepReport(
+            stats={"models": len(entries)},
+            findings=findings,
+            output={"carried": list(verdict.carried)},
+            then=[plan.carry_forward(Kind(context.run.kind))],
+        )
+    _make_room(context)
+    return StepReport(stats={"models": len(entries)}, findings=findings)
+
+
+def carry_forward(context: Context) -> StepReport:
+    """Put the rows into a scratch database of their own state, migrate it, and take them out.
+
+    What comes out is what the rest of the load reads in place of the archive's members.
+    """
+    return take_carried(context, *carried_rows(context))
+
+
+def carried_rows(context: Context) -> tuple[Mapping[str, JSON], list[Finding]]:
+    """Where they lie, and what is to be told of them."""
+    labels = context.output("check_compatibility")["carried"]
+    return carry.carry(context, _path(context), labels)
+
+
+def take_carried(
+    context: Context, output: Mapping[str, JSON], findings: Sequence[Finding]
+) -> StepReport:
+    """Make room for them."""
+    _make_room(context, output)
+    rows = carry.read(output["directory"]).rows
+    return StepReport(stats={"rows": rows}, findings=findings, output=output)
+
+
+def _make_room(context: Context, carried: Mapping[str, JSON] | None = None) -> None:
+    """`carried`: what carry_forward leaves, where it is not stored yet."""
+    for staging, models in _by_database(context, carried).items():
         staging.drop()
         staging.create(models)
-    return StepReport(stats={"models": len(entries)}, findings=findings)
 
 
 def load_application(context: Context) -> StepReport:
@@ -210,7 +252,7 @@ def load_application(context: Context) -> StepReport:
         (d for d in _definitions(_manifest(context), context) if d.name == context.subject), None
     )
     if definition is None:
-        return _nothing_whole()
+        return _nothing_left() if _carried(context) else _nothing_whole()
     context.expect(sum(entry.rows for entry in definition.models), "rows")
     staging = _staging(context, target.alias(context, versions.database_of(definition)))
     rows = 0
@@ -221,7 +263,7 @@ def load_application(context: Context) -> StepReport:
             continue  # check_compatibility has said so, and the user chose to go on
         loaded = staging.load(
             model,
-            _extracted(context) / entry.member.name,
+            _member(context, entry),
             entry,
             ignore_unknown=context.options["ignore_nonexistent"],
             tick=context.tick,
@@ -327,7 +369,7 @@ def verify_load(context: Context) -> StepReport:
         if model is not None and not tables.has_fields(model, entry.fields):
             of_other_fields.append(entry.model)
         elif entry.model not in dropped and model is not None:
-            member = _extracted(context) / entry.member.name
+            member = _member(context, entry)
             using = target.alias(context, versions.database_of(definition))
             found += verify.verify(entry, member, using=using, tick=context.tick)
     _refuse(found)
@@ -459,17 +501,42 @@ def _path(context: Context) -> Path:
     return Path(context.output("fetch_archive")["path"])
 
 
-def _manifest(context: Context) -> Manifest:
+def _manifest(context: Context, carried: Mapping[str, JSON] | None = None) -> Manifest:
+    """The archive's; once its rows were carried forward, that of what came out."""
+    if carried := carried or _carried(context):
+        return carry.read(carried["directory"])
     with ArchiveReader(_path(context)) as reader:
         return reader.manifest
+
+
+def _carried(context: Context) -> Mapping[str, JSON]:
+    """What carry_forward left; empty where there was none, or none yet."""
+    return context.outputs("carry_forward").get("", {})
+
+
+def _options(context: Context, carried: Mapping[str, JSON] | None = None) -> Mapping[str, JSON]:
+    """The run's, with the labels of models as they are here."""
+    labels = (carried or _carried(context)).get("renamed", {})
+    renamed = {old.lower(): new for old, new in labels.items()}
+    models = [renamed.get(each.lower(), each) for each in context.options.get("models", ())]
+    return {**context.options, "models": models}
+
+
+def _member(context: Context, entry: ModelEntry) -> Path:
+    """The rows of a model, extracted or carried forward."""
+    if carried := _carried(context):
+        return Path(carried["directory"]) / "arrived" / entry.member.name
+    return _extracted(context) / entry.member.name
 
 
 def _extracted(context: Context) -> Path:
     return Path(context.output("extract_archive")["directory"])
 
 
-def _selection(manifest: Manifest, context: Context) -> Selection:
-    return select(manifest, context.options, _left_out(context))
+def _selection(
+    manifest: Manifest, context: Context, carried: Mapping[str, JSON] | None = None
+) -> Selection:
+    return select(manifest, _options(context, carried), _left_out(context))
 
 
 def _survey(context: Context) -> Mapping[str, JSON]:
@@ -489,6 +556,10 @@ def _models_left_out(context: Context) -> Sequence[str]:
 
 def _nothing_whole() -> StepReport:
     return StepReport(skipped=True, stats={"reason": "it is damaged, and left out"})
+
+
+def _nothing_left() -> StepReport:
+    return StepReport(skipped=True, stats={"reason": "migrations left none of its rows"})
 
 
 def _definitions(manifest: Manifest, context: Context) -> Sequence[DefinitionEntry]:
@@ -521,9 +592,11 @@ def _live_trees(context: Context) -> Iterable[tuple[StorageEntry, Path]]:
         yield entry, target.live_path(context, entry.name)
 
 
-def _by_database(context: Context) -> dict[Staging, list[registry.ModelType]]:
+def _by_database(
+    context: Context, carried: Mapping[str, JSON] | None = None
+) -> dict[Staging, list[registry.ModelType]]:
     """A staging for each database, with the models whose rows it takes, in load order."""
-    selection = _selection(_manifest(context), context)
+    selection = _selection(_manifest(context, carried), context, carried)
     models: dict[str, list[registry.ModelType]] = {}
     for definition in selection.definitions:
         for entry in definition.models:
@@ -584,6 +657,10 @@ def _needs(context: Context) -> Iterator[Sequence[Need]]:
     why = "the extracted members"
     always = [Need(directory=workspace, bytes=extracted, place="workspace", why=why)]
     rows = list(_rows_by_database(context))
+    if carried := _needs_to_carry(manifest, context):
+        always += carried
+        beside = (room.to_stage, room.to_apply_beside)
+        yield [*always, *(need(*each) for each in rows for need in beside)]
     always += [room.to_stage(staging, found) for staging, found in rows]
     if context.options["check"]:
         yield always
@@ -595,6 +672,18 @@ def _needs(context: Context) -> Iterator[Sequence[Need]]:
     kept = [need for need in safety[-1] if need.place == "destination"] if safety else []
     to_apply = room.to_apply_beside if target.is_scratch(context) else room.to_apply
     yield [*always, *kept, *(to_apply(staging, found) for staging, found in rows)]
+
+
+def _needs_to_carry(manifest: Manifest, context: Context) -> Sequence[Need]:
+    """Where rows are carried forward: all members, as they were and as they come out."""
+    definitions = _definitions(manifest, context)
+    if not definitions or not versions.judge(versions.meeting(manifest, definitions)).carried:
+        return ()
+    workspace, models = context.workspace.path, manifest.models
+    size = sum(entry.member.bytes for entry in models)
+    taken = taken_by(workspace, bytes_=2 * size, files=2 * len(models))
+    why = "the rows carried forward"
+    return [Need(directory=workspace, bytes=taken, place="workspace", why=why)]
 
 
 def _needs_of_safety(context: Context) -> Sequence[Sequence[Need]]:
@@ -645,7 +734,7 @@ def _room_of(tree: StorageEntry, context: Context) -> Need:
 
 
 def _found_before(context: Context) -> list[Finding]:
-    names = ("check_compatibility", "load_application")
+    names = ("check_compatibility", "carry_forward", "load_application")
     steps = context.run.steps.using(conf.database()).filter(name__in=names)
     return [Finding.from_json(shape) for step in steps for shape in step.findings]
 

@@ -173,7 +173,7 @@ def test_the_verdict_is_migrate_first_and_then_it_loads(project, settings):
 def test_an_archive_of_a_later_release_names_the_release_to_install(project, archive, tmp_path):
     newer = at(archive, tmp_path / "members", "0099_later")
     done = run("diskette_load", str(newer), "--check")
-    assert "Install the release of the project that has auth.0099_later" in done.err
+    assert "install the release of the project that has auth.0099_later" in done.err
 
 
 # The same verdict before a load is thought of

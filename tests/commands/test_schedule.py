@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.commands.conftest import run
+from tests.test_schedule import firings_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = (datetime.now(UTC).hour + 8) % 24
@@ -87,6 +88,17 @@ def test_nights_that_were_missed_are_made_up_for_at_once_and_once(beat):
     entry = entries(beat)["diskette-dump"]
     assert entry.is_due().is_due
     assert not next(entry).is_due().is_due
+
+
+def test_a_night_that_changes_the_clock_has_one_dump(beat, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+    settings.DISKETTE_SCHEDULE = {"dump": "30 2 * * *", "sweep": None, "health": None}
+    installed()
+    schedule = beat.PeriodicTask.objects.get(name="diskette-dump").schedule
+    spring = firings_of(schedule, begin=datetime(2026, 3, 27, 12, tzinfo=UTC), days=3)
+    assert spring == ["28 02:30 CET", "29 03:30 CEST", "30 02:30 CEST"]
+    autumn = firings_of(schedule, begin=datetime(2026, 10, 23, 12, tzinfo=UTC), days=3)
+    assert autumn == ["24 02:30 CEST", "25 02:30 CEST", "26 02:30 CET"]
 
 
 def test_its_rows_go_when_that_is_asked_for_and_others_stay(beat):
