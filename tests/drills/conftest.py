@@ -81,9 +81,14 @@ def scratch_databases(site: Site) -> list[str]:
     """Those on the site's server that a drill has left."""
     if site.database_url.startswith("sqlite"):
         return [path.name for path in site.directory.rglob("diskette_scratch*")]
-    runs = [run["run"] for run in json.loads(site.manage("diskette_status", "--format", "json"))]
-    names = ["diskette_scratch_" + run.replace("-", "") for run in runs]
-    return [each for each in _databases(site.database_url) if each.startswith(tuple(names))]
+    runs = json.loads(site.manage("diskette_status", "--format", "json"))
+    return databases_of(site, [run["run"] for run in runs])
+
+
+def databases_of(site: Site, runs: list[str]) -> list[str]:
+    """The scratch databases of these runs."""
+    names = tuple("diskette_scratch_" + run.replace("-", "") for run in runs)
+    return [each for each in _databases(site.database_url) if each.startswith(names)]
 
 
 def _databases(url: str) -> list[str]:

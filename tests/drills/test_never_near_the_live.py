@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import pytest
 
 from tests import servers
-from tests.drills.conftest import left_over, picture
+from tests.drills.conftest import databases_of, left_over, picture
 from worker import mariadb
 from worker.servers import await_condition
 from worker.sites import Site
@@ -122,3 +122,27 @@ def test_a_link_to_the_live_file_is_not_written_through(live: Site):
     assert done.returncode == 0, done.stderr
     assert picture(live) == before
     assert left_over(live) == []
+
+
+@pytest.mark.parametrize("live", ["postgresql"], indirect=True)
+def test_a_killed_drill_is_cleared_by_the_next_command(live: Site):
+    before = picture(live)
+    with live.begun("diskette_verify", "--drill") as drill:
+        assert await_condition(lambda: restored(live), seconds=60)
+        drill.kill()
+    (run,) = workspaces(live)
+    assert databases_of(live, [run])
+    told = json.loads(live.run("diskette_status", run, "--format", "json").stdout)
+    assert [each["code"] for each in told["findings"]] == ["lease-lost"]
+    assert left_over(live) == []
+    assert picture(live) == before
+
+
+def workspaces(site: Site) -> list[str]:
+    """Ids of the runs that have one."""
+    return [path.name for path in (site.archives / ".diskette").glob("*-*")]
+
+
+def restored(site: Site) -> list[Path]:
+    """Where a drill has begun to unpack: its rows are in their scratch database by then."""
+    return list((site.archives / ".diskette").glob("*-*/storages/*"))
