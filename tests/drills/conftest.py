@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -68,12 +67,12 @@ def picture(site: Site) -> tuple[dict, dict[str, str]]:
     assert rows["stubborn_note"][0] == 2
     files = {str(path): _seen(path) for path in sorted((site.directory / "elsewhere").rglob("*"))}
     assert len(files) > 10
-    return rows, files | {"media": os.readlink(site.media)}
+    return rows, files | {"media": str(site.media.readlink())}
 
 
 def _seen(path: Path) -> str:
     if path.is_symlink():
-        return os.readlink(path)
+        return str(path.readlink())
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 

@@ -19,7 +19,7 @@ def harm(database: str, storages: Path) -> None:
         if alias != database:
             try:
                 connections[alias].ensure_connection()
-            except Exception:  # noqa: BLE001, S112 - closed, as it should be
+            except Exception:  # noqa: BLE001 - closed, as it should be
                 continue
             raise ValueError(f"{alias} can be opened")
     shutil.rmtree(settings.MEDIA_ROOT)

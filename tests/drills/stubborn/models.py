@@ -26,11 +26,11 @@ class Note(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def natural_key(self) -> tuple[str]:
-        return (self.name,)
-
     def save(self, **options: Any) -> None:
         super().save(**options | {"using": "default"})
+
+    def natural_key(self) -> tuple[str]:
+        return (self.name,)
 
 
 class Remark(models.Model):
