@@ -123,18 +123,21 @@ def verify_archive(context: Context) -> StepReport:
     What is damaged ends the load; or, in a salvage, is left out of it, and told.
     """
     path = _path(context)
-    context.expect(path.stat().st_size, "bytes")
+    size = path.stat().st_size
+    context.expect(size, "bytes")
     with ArchiveReader(path) as reader:
         survey = reader.survey(context.tick)
-        saved = _saved(reader, survey, context) if survey.findings else None
-        lost = list(_files_lost(reader, survey, context)) if saved else []
-    stats = {"bytes": path.stat().st_size}
-    if saved is None:
-        return StepReport(stats=stats)
+        if survey.findings:
+            return _salvaged(reader, survey, context)
+    return StepReport(stats={"bytes": size})
+
+
+def _salvaged(reader: ArchiveReader, survey: Survey, context: Context) -> StepReport:
+    saved = _saved(reader, survey, context)
     trees = [entry.tree.name for entry in reader.manifest.storages]
     return StepReport(
-        stats=stats,
-        findings=[*saved.findings, *lost],
+        stats={"bytes": reader.size},
+        findings=[*saved.findings, *_files_lost(reader, survey, context)],
         output={
             "left_out": list(saved.left_out),
             "damaged_trees": [name for name in trees if name not in survey.whole],
