@@ -34,7 +34,7 @@ from django.db.models.functions import Greatest
 from django.dispatch import Signal
 from django.utils import timezone
 
-from diskette import conf, signals
+from diskette import approval, conf, signals
 from diskette.core import logs, plan, process
 from diskette.core.exceptions import (
     DisketteError,
@@ -107,6 +107,8 @@ def create(
             run.state, run.started_at = State.RUNNING, timezone.now()
             run.save(using=conf.database())
             _insert(run, steps)
+            if kind == Kind.LOAD:
+                approval.approve(run)
             found = list(_steps(run))
             _advance(run, found)
             run_changed.send(Run, run=run, steps=found, error=None)
@@ -116,6 +118,10 @@ def create(
     if conflict is not None:
         raise conflict
     return run
+
+
+def exists(run_id: UUID) -> bool:
+    return Run.objects.using(conf.database()).filter(pk=run_id).exists()
 
 
 def refuse(
@@ -251,12 +257,14 @@ class _Outcome:
     stopped: bool = False
 
 
-def execute(step_id: UUID) -> list[Step]:
+def execute(step_id: UUID, *, asked_for: str = "") -> list[Step]:
     """Take the step, do it, settle it. Returns the steps that may now start.
 
     A message that is late, doubled or forged finds nothing to take and does nothing.
+    `asked_for`: the name by which it was asked for, by a message: only a step of that name, and
+    none of a run that one process does by itself.
     """
-    step = through_outage(lambda: _take(step_id))
+    step = through_outage(lambda: _take(step_id, asked_for))
     if step is None:
         logger.info("step %s is not to be taken: done, taken by another, or unknown", step_id)
         return []
@@ -267,15 +275,18 @@ def execute(step_id: UUID) -> list[Step]:
         return through_outage(lambda: _settle(step, context.pulse, outcome))
 
 
-def _take(step_id: UUID) -> Step | None:
+def _take(step_id: UUID, asked_for: str = "") -> Step | None:
     wanted = Step.objects.using(conf.database()).filter(pk=step_id, state=State.READY)
-    run_id = wanted.values_list("run_id", flat=True).first()
+    allowed = wanted.filter(name=asked_for, run__inline=False) if asked_for else wanted
+    run_id = allowed.values_list("run_id", flat=True).first()
     if run_id is None:
         return None
     with _locked(run_id) as run:
         step: Step | None = None if run.ending else wanted.first()
-        taken = _as_taken(step) if step else {}
-        if step is None or not wanted.update(**taken, lease_until=after(conf.lease())):
+        if step is None or not approval.use(run):
+            return None
+        taken = _as_taken(step)
+        if not wanted.update(**taken, lease_until=after(conf.lease())):
             return None
         step.run = run
         for name, value in taken.items():
@@ -662,10 +673,15 @@ def fail(run_id: UUID, error: Exception) -> None:
     """End a run that could not be started or went on without its driver."""
     with _locked(run_id) as run:
         if not run.has_ended and not run.ending:
-            run.findings = [*run.findings, *(f.to_json() for f in findings_of(error))]
-            run.save(using=conf.database(), update_fields=["findings"])
-            _end(run, State.FAILED)
+            _fail(run, *findings_of(error))
     conclude(run_id)
+
+
+def _fail(run: Run, *findings: Finding) -> None:
+    """Within `_locked`."""
+    run.findings = [*run.findings, *(finding.to_json() for finding in findings)]
+    run.save(using=conf.database(), update_fields=["findings"])
+    _end(run, State.FAILED)
 
 
 # -- driving in this process ------------------------------------------------------------
@@ -752,6 +768,7 @@ def _heal(run_id: UUID) -> list[Step]:
             return []
         for step in _lapsed(run):
             _give_back(run, step)
+        _fail_expired(run)
         if run.ending or run.inline:
             _fail_abandoned(run)
             return []
@@ -810,9 +827,12 @@ def _fail_abandoned(run: Run) -> None:
             message="The process that did this run ended or went silent between two steps.",
             hint="Nothing was changed; start it again.",
         )
-        run.findings = [*run.findings, lost.to_json()]
-        run.save(using=conf.database(), update_fields=["findings"])
-        _end(run, State.FAILED)
+        _fail(run, lost)
+
+
+def _fail_expired(run: Run) -> None:
+    if not run.ending and (expired := approval.expired(run)):
+        _fail(run, expired)
 
 
 def _adopt(run_id: UUID) -> bool:

@@ -283,12 +283,12 @@ def _failing(failed: Sequence[Run]) -> Finding:
     last = failed[0]
     errors = [each for each in last.all_findings if each.severity is Severity.ERROR]
     why = f" The latest: {errors[0].message}" if errors else ""
-    cure = errors[0].hint if errors else ""
+    cure = f" {errors[0].hint}" if errors and errors[0].hint else ""
     kind = Kind(last.kind)
     return _problem(
         "failures-in-a-row",
         f"{_so_many(kind, len(failed))}{why}",
-        f"`manage.py diskette_status {last.pk}` has it all. {cure} Then "
+        f"`manage.py diskette_status {last.pk}` has it all.{cure} Then "
         f"`manage.py {notify.AGAIN[kind]}`.",
         target=str(kind),
         keys=tuple(str(run.pk) for run in failed[:5]),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 import time
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from diskette.core.exceptions import StorageError
 from diskette.core.files import PRIVATE_DIRECTORY, remove_tree
@@ -17,6 +21,9 @@ from diskette.core.space import disk_errors_named
 MARKER = ".diskette-workspace"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+SIGNS_OF_LIFE = 4
+"""In each lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,24 @@ class Workspace:
             raise StorageError(str(self.path), why)
 
 
+@contextmanager
+def borrowed(root: Path, lease: timedelta) -> Iterator[Path]:
+    """A workspace of no run that gives signs of life: what gives none, a sweep takes for dead.
+
+    `lease`: how long a sweep lets one lie that gives none.
+    """
+    workspace, ended = Workspace(root, str(uuid4())), threading.Event()
+    living = threading.Thread(target=_live, args=(workspace.path, lease, ended), daemon=True)
+    workspace.create()
+    living.start()
+    try:
+        yield workspace.path
+    finally:
+        ended.set()
+        living.join()
+        workspace.remove()
+
+
 def orphans(
     root: Path, live: AbstractSet[str], grace: timedelta, *, now: float | None = None
 ) -> list[Workspace]:
@@ -77,6 +102,12 @@ def orphans(
         for path in sorted(root.iterdir())
         if path.name not in live and _is_ours(path) and _touched_at(path) < before
     ]
+
+
+def _live(directory: Path, lease: timedelta, ended: threading.Event) -> None:
+    while not ended.wait(lease.total_seconds() / SIGNS_OF_LIFE):
+        with suppress(OSError):  # whoever works there will meet it, too
+            os.utime(directory)
 
 
 def _is_ours(path: Path) -> bool:

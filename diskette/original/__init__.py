@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from diskette import conf
 from diskette.core.checksum import Tick, uncounted
-from diskette.core.workspace import Workspace
+from diskette.core.workspace import borrowed
 from diskette.original.making import Converted, convert
 from diskette.original.spool import is_gzip
 
@@ -34,10 +33,5 @@ def readable(archive: Path) -> Iterator[Path]:
 @contextmanager
 def converted(archive: Path, tick: Tick = uncounted) -> Iterator[Converted]:
     """For a while, a copy in our form of all that one of the original's holds."""
-    workspace = Workspace(conf.workspace_root(), str(uuid4()))
-    workspace.create()
-    try:
-        directory = workspace.path / "original"
-        yield convert(archive, directory, data=True, storages=True, tick=tick)
-    finally:
-        workspace.remove()
+    with borrowed(conf.workspace_root(), conf.lease()) as directory:
+        yield convert(archive, directory / "original", data=True, storages=True, tick=tick)

@@ -557,6 +557,7 @@ def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:
         storages=tuple(_storage_entry(name, part, members) for name, part in collected.items()),
         migrations=_migrations(opened),
         findings=tuple(map(Finding.from_json, found)),
+        environment=conf.environment(),
     )
     return manifest, members
 

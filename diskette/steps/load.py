@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -76,14 +77,16 @@ def fetch_archive(context: Context) -> StepReport:
         raise UsageError(
             f"{fetched.name} holds nothing of that: diskette_inspect lists what it holds."
         )
+    stranger = _other_environment(fetched, manifest, context)
     if not context.options["check"]:
+        _refuse(stranger)
         _refuse_inside(fetched, [target.live_path(context, each.name) for each in trees])
     word = context.options["archive"]
     shown = fetch.without_secrets(word) if fetch.is_url(word) else str(fetched)
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(archive=shown)
     return StepReport(
         stats={"bytes": fetched.stat().st_size, "rows": manifest.rows, "files": manifest.files},
-        findings=found,
+        findings=[*found, *stranger],
         output={
             "path": str(path),
             "databases": sorted({versions.database_of(each) for each in definitions}),
@@ -120,18 +123,21 @@ def verify_archive(context: Context) -> StepReport:
     What is damaged ends the load; or, in a salvage, is left out of it, and told.
     """
     path = _path(context)
-    context.expect(path.stat().st_size, "bytes")
+    size = path.stat().st_size
+    context.expect(size, "bytes")
     with ArchiveReader(path) as reader:
         survey = reader.survey(context.tick)
-        saved = _saved(reader, survey, context) if survey.findings else None
-        lost = list(_files_lost(reader, survey, context)) if saved else []
-    stats = {"bytes": path.stat().st_size}
-    if saved is None:
-        return StepReport(stats=stats)
+        if survey.findings:
+            return _salvaged(reader, survey, context)
+    return StepReport(stats={"bytes": size})
+
+
+def _salvaged(reader: ArchiveReader, survey: Survey, context: Context) -> StepReport:
+    saved = _saved(reader, survey, context)
     trees = [entry.tree.name for entry in reader.manifest.storages]
     return StepReport(
-        stats=stats,
-        findings=[*saved.findings, *lost],
+        stats={"bytes": reader.size},
+        findings=[*saved.findings, *_files_lost(reader, survey, context)],
         output={
             "left_out": list(saved.left_out),
             "damaged_trees": [name for name in trees if name not in survey.whole],
@@ -482,6 +488,23 @@ def _converted(path: Path, context: Context) -> tuple[Path, Sequence[Finding]]:
         tick=context.tick,
     )
     return converted.path, converted.findings
+
+
+def _other_environment(archive: Path, manifest: Manifest, context: Context) -> list[Finding]:
+    """Whether an archive of staging is about to be production, or the reverse, unasked."""
+    here, there = conf.environment(), manifest.environment
+    is_meant = context.options.get("into") == here or target.is_scratch(context)
+    if is_meant or not here or not there or here == there:
+        return []
+    return [
+        Finding(
+            code="other-environment",
+            severity=Severity.ERROR,
+            message=f"{archive.name} was made in {there!r}, and this is {here!r}.",
+            hint="Nothing was changed. If that is what you want, name the environment that it is "
+            f"to be loaded into: --into {shlex.quote(here)}.",
+        )
+    ]
 
 
 def _refuse_inside(archive: Path, replaced: Sequence[Path]) -> None:

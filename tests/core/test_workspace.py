@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from diskette.core.exceptions import StorageError
-from diskette.core.workspace import MARKER, Workspace, orphans
+from diskette.core.workspace import MARKER, Workspace, borrowed, orphans
+from worker.servers import await_condition
 
 HOUR = timedelta(hours=1)
 RUN = "0b9d2c1e-6f57-4a57-9b1d-0a8f3f6f2f10"
@@ -119,3 +120,12 @@ def test_an_empty_directory_of_a_run_is_an_orphan_and_one_of_others_is_not(tmp_p
 
 def test_a_root_that_was_never_made_has_no_orphans(tmp_path):
     assert orphans(tmp_path / "never", set(), HOUR) == []
+
+
+def test_a_borrowed_one_lives_as_long_as_it_is_needed(tmp_path):
+    lease = timedelta(seconds=0.2)
+    with borrowed(tmp_path, lease) as directory:
+        (directory / "part").touch()
+        os.utime(directory, (0, 0))
+        assert await_condition(lambda: orphans(tmp_path, set(), lease) == [], seconds=10)
+    assert list(tmp_path.iterdir()) == []

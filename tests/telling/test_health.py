@@ -27,7 +27,7 @@ from tests.core import samples
 from tests.engine.conftest import planned
 from tests.filesystems import mounted
 from tests.finding_codes import _codes_of
-from worker.servers import await_condition
+from worker.servers import await_condition, end, spawn
 
 __all__ = ["archive", "project"]
 
@@ -193,7 +193,8 @@ def test_failures_in_a_row_are_told_until_one_succeeds(night, project, settings)
     assert codes() == []
 
 
-def test_a_run_that_does_not_end_is_told_until_it_is_cancelled(night):
+def test_a_run_that_does_not_end_is_told_until_it_is_cancelled(night, settings):
+    settings.USE_TZ = False  # instants of rows are naive then
     night(0.1)
     begun = engine.create(Kind.DUMP, {}, planned("check_space"), inline=False)
     assert codes() == []
@@ -213,37 +214,30 @@ def test_a_run_that_does_not_end_is_told_until_it_is_cancelled(night):
 
 
 @pytest.mark.services
-def test_a_service_without_beat_workers_and_broker_is_told_of_each(sites, private_redis):
-    site = sites.make(
-        engine="sqlite",
-        filled=False,
-        broker_url=private_redis.url,
-        DISKETTE_HEALTH=json.dumps({"archive_hours": None, "free_percent": None}),
-    )
-    site.archives.mkdir()
-
-    def found() -> list[str]:
-        done = site.run("diskette_health", "--format", "json")
-        return [each["code"] for each in json.loads(done.stdout)["problems"]]
-
-    private_redis.kill()
-    assert found() == ["sweep-late", "broker-away"]
-    private_redis.start()
-    assert found() == ["sweep-late", "workers-away"]
-    with site.worker("diskette", concurrency=1) as worker:  # at its start it sweeps
-        worker.await_printed("diskette.sweep[")
-        assert await_condition(lambda: found() == [], seconds=30)
-
-
-def test_a_project_without_celery_misses_neither_sweep_nor_workers(night, settings, monkeypatch):
+def test_a_broker_and_workers_that_are_away_are_told_until_they_are_there(
+    night, settings, monkeypatch, private_redis, tmp_path
+):
     settings.DISKETTE_SCHEDULE = {}
     night(0.1)
-    app = Celery("default", set_as_current=False, broker="redis://127.0.0.1:1")
+    app = Celery("default", set_as_current=False, broker=private_redis.url)
     for module in (health, messages):
         monkeypatch.setattr(module, "current_app", app)
-    assert codes() == []
+    private_redis.kill()
+    assert codes() == []  # a project without an application of its own has no workers
     app.main = "shop"
     assert codes() == ["sweep-late", "broker-away"]
+    tasks.sweep()
+    private_redis.start()
+    assert codes() == ["workers-away"]
+    private_redis.freeze()
+    assert codes() == ["broker-away"]
+    private_redis.thaw()
+    command = [sys.executable, "-m", "celery", "-b", private_redis.url, "worker", "-P", "solo"]
+    worker = spawn(command, log=tmp_path / "worker.log", cwd=tmp_path, env={**os.environ})
+    try:
+        assert await_condition(lambda: codes() == [], seconds=30)
+    finally:
+        end(worker)
 
 
 def test_a_sweep_of_long_ago_is_told_until_a_worker_sweeps(night, settings, monkeypatch):

@@ -50,7 +50,8 @@ class Command(DisketteCommand):
         else:
             self.stdout.write("\n".join(_lines(report)))
         if report.problems:
-            count = f"{len(report.problems)} of the backups' problems are listed above."
+            many = len(report.problems)
+            count = f"{many} problem{'s' if many > 1 else ''} with the backups, listed above."
             self.stop("" if options["format"] == "json" else count, FINDINGS)
 
 
