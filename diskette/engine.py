@@ -49,6 +49,7 @@ from diskette.core.logs import logger_of
 from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
+from diskette.data import sessions
 from diskette.models import DRILL_LOCK, PROJECT_LOCK, Archive, Lock, Now, Run, Step, after
 from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
@@ -100,7 +101,7 @@ def create(
         requested_by=requested_by,
         parent=parent,
     )
-    with transaction.atomic(using=conf.database()):
+    with _transaction():
         run.save(using=conf.database())
         conflict = None if parent else _take_lock(run)
         if conflict is None:
@@ -189,11 +190,19 @@ def _locked(run_id: UUID) -> Iterator[Run]:
     The first statement writes: that is a row lock on every engine, and on SQLite it takes the
     write lock before anything is read, so that no reader has to be upgraded.
     """
-    alias = conf.database()
-    with transaction.atomic(using=alias):
+    with _transaction() as alias:
         runs = Run.objects.using(alias)
         runs.filter(pk=run_id).update(version=F("version") + 1)
         yield runs.get(pk=run_id)
+
+
+@contextmanager
+def _transaction() -> Iterator[str]:
+    """A short one on Diskette's rows: a process that freezes in it holds them for a lease."""
+    alias = conf.database()
+    with transaction.atomic(using=alias):
+        sessions.let_go_when_idle(alias, conf.lease())
+        yield alias
 
 
 def _steps(run: Run) -> Any:
@@ -330,7 +339,12 @@ def _mine(step: Step) -> Any:
 
 
 def _confirm(step: Step) -> None:
-    if not _mine(step).filter(run__ending="").exists():
+    """By a write: within a transaction of Diskette's database nobody takes the step until its end.
+
+    Of the step's row alone, and nothing is waited for after it: a heartbeat locks the run's first.
+    """
+    is_mine = _mine(step).update(token=step.token)
+    if not is_mine or not _mine(step).filter(run__ending="").exists():
         raise Stopped("the step was taken from this process")
 
 
@@ -477,6 +491,14 @@ def _finding_of(error: Exception, severity: Severity) -> Finding:
             message="The step took longer than the worker allows a task (`task_soft_time_limit`).",
             hint="Raise the limit in Celery's settings (CELERY_STEP_SECONDS where worker/ is used) "
             "beyond what the largest application or storage takes.",
+        )
+    if isinstance(error, MemoryError):
+        return Finding(
+            code="no-memory",
+            severity=severity,
+            message="The step needed more memory than its process may have.",
+            hint="Raise the limit of the worker's process (`ulimit -v`, the unit's or the "
+            "container's), or see in its log which field or file is that large.",
         )
     return Finding(
         code="unexpected",
@@ -790,7 +812,7 @@ def _give_back(run: Run, step: Step) -> None:
     step.token, step.lease_until = step.token + 1, None
     allowed = plan.attempts_allowed(run.kind, step.name, applied=run.applied_at is not None)
     if run.ending:
-        step.state = State.CANCELLED
+        step.state, step.finished_at = State.CANCELLED, timezone.now()
     elif step.attempt < allowed and not (run.inline and run.applied_at is None):
         step.state, step.due_at = State.READY, Now()
     else:
