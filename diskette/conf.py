@@ -45,6 +45,8 @@ DEFAULTS: Mapping[str, Any] = {
     "DISKETTE_QUEUE": None,
     "DISKETTE_LOAD_QUEUE": None,
     "DISKETTE_LOAD_ENABLED": False,
+    "DISKETTE_LOAD_EXPIRES": 60 * 60,
+    "DISKETTE_ENVIRONMENT": None,
     "DISKETTE_SAFETY_DUMP": True,
     "DISKETTE_SCRATCH_DATABASE": None,
     "DISKETTE_DRILL_CHECK": None,
@@ -144,6 +146,11 @@ def label() -> str:
     return slugify(str(get("DISKETTE_LABEL") or module.split(".")[0])) or "project"
 
 
+def environment() -> str:
+    """What this deployment is called, such as `production`; "" where it has no name."""
+    return str(get("DISKETTE_ENVIRONMENT") or "").strip()
+
+
 def database() -> str:
     """Alias of the database that keeps Diskette's own rows."""
     return str(get("DISKETTE_DATABASE"))
@@ -220,6 +227,11 @@ def load_queue() -> str | None:
 def load_enabled() -> bool:
     """Whether a bare message `diskette.load` is obeyed."""
     return bool(get("DISKETTE_LOAD_ENABLED"))
+
+
+def load_expires() -> timedelta:
+    """How long a load that was approved may wait for its first step to be taken."""
+    return timedelta(seconds=float(get("DISKETTE_LOAD_EXPIRES")))
 
 
 def safety_dump() -> bool:

@@ -34,7 +34,7 @@ from django.db.models.functions import Greatest
 from django.dispatch import Signal
 from django.utils import timezone
 
-from diskette import conf, signals
+from diskette import approval, conf, signals
 from diskette.core import logs, plan, process
 from diskette.core.exceptions import (
     DisketteError,
@@ -49,6 +49,7 @@ from diskette.core.logs import logger_of
 from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
+from diskette.data import sessions
 from diskette.models import DRILL_LOCK, PROJECT_LOCK, Archive, Lock, Now, Run, Step, after
 from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
@@ -100,13 +101,15 @@ def create(
         requested_by=requested_by,
         parent=parent,
     )
-    with transaction.atomic(using=conf.database()):
+    with _transaction():
         run.save(using=conf.database())
         conflict = None if parent else _take_lock(run)
         if conflict is None:
             run.state, run.started_at = State.RUNNING, timezone.now()
             run.save(using=conf.database())
             _insert(run, steps)
+            if kind == Kind.LOAD:
+                approval.approve(run)
             found = list(_steps(run))
             _advance(run, found)
             run_changed.send(Run, run=run, steps=found, error=None)
@@ -116,6 +119,10 @@ def create(
     if conflict is not None:
         raise conflict
     return run
+
+
+def exists(run_id: UUID) -> bool:
+    return Run.objects.using(conf.database()).filter(pk=run_id).exists()
 
 
 def refuse(
@@ -183,11 +190,19 @@ def _locked(run_id: UUID) -> Iterator[Run]:
     The first statement writes: that is a row lock on every engine, and on SQLite it takes the
     write lock before anything is read, so that no reader has to be upgraded.
     """
-    alias = conf.database()
-    with transaction.atomic(using=alias):
+    with _transaction() as alias:
         runs = Run.objects.using(alias)
         runs.filter(pk=run_id).update(version=F("version") + 1)
         yield runs.get(pk=run_id)
+
+
+@contextmanager
+def _transaction() -> Iterator[str]:
+    """A short one on Diskette's rows: a process that freezes in it holds them for a lease."""
+    alias = conf.database()
+    with transaction.atomic(using=alias):
+        sessions.let_go_when_idle(alias, conf.lease())
+        yield alias
 
 
 def _steps(run: Run) -> Any:
@@ -251,12 +266,14 @@ class _Outcome:
     stopped: bool = False
 
 
-def execute(step_id: UUID) -> list[Step]:
+def execute(step_id: UUID, *, asked_for: str = "") -> list[Step]:
     """Take the step, do it, settle it. Returns the steps that may now start.
 
     A message that is late, doubled or forged finds nothing to take and does nothing.
+    `asked_for`: the name by which it was asked for, by a message: only a step of that name, and
+    none of a run that one process does by itself.
     """
-    step = through_outage(lambda: _take(step_id))
+    step = through_outage(lambda: _take(step_id, asked_for))
     if step is None:
         logger.info("step %s is not to be taken: done, taken by another, or unknown", step_id)
         return []
@@ -267,15 +284,18 @@ def execute(step_id: UUID) -> list[Step]:
         return through_outage(lambda: _settle(step, context.pulse, outcome))
 
 
-def _take(step_id: UUID) -> Step | None:
+def _take(step_id: UUID, asked_for: str = "") -> Step | None:
     wanted = Step.objects.using(conf.database()).filter(pk=step_id, state=State.READY)
-    run_id = wanted.values_list("run_id", flat=True).first()
+    allowed = wanted.filter(name=asked_for, run__inline=False) if asked_for else wanted
+    run_id = allowed.values_list("run_id", flat=True).first()
     if run_id is None:
         return None
     with _locked(run_id) as run:
         step: Step | None = None if run.ending else wanted.first()
-        taken = _as_taken(step) if step else {}
-        if step is None or not wanted.update(**taken, lease_until=after(conf.lease())):
+        if step is None or not approval.use(run):
+            return None
+        taken = _as_taken(step)
+        if not wanted.update(**taken, lease_until=after(conf.lease())):
             return None
         step.run = run
         for name, value in taken.items():
@@ -319,7 +339,12 @@ def _mine(step: Step) -> Any:
 
 
 def _confirm(step: Step) -> None:
-    if not _mine(step).filter(run__ending="").exists():
+    """By a write: within a transaction of Diskette's database nobody takes the step until its end.
+
+    Of the step's row alone, and nothing is waited for after it: a heartbeat locks the run's first.
+    """
+    is_mine = _mine(step).update(token=step.token)
+    if not is_mine or not _mine(step).filter(run__ending="").exists():
         raise Stopped("the step was taken from this process")
 
 
@@ -466,6 +491,14 @@ def _finding_of(error: Exception, severity: Severity) -> Finding:
             message="The step took longer than the worker allows a task (`task_soft_time_limit`).",
             hint="Raise the limit in Celery's settings (CELERY_STEP_SECONDS where worker/ is used) "
             "beyond what the largest application or storage takes.",
+        )
+    if isinstance(error, MemoryError):
+        return Finding(
+            code="no-memory",
+            severity=severity,
+            message="The step needed more memory than its process may have.",
+            hint="Raise the limit of the worker's process (`ulimit -v`, the unit's or the "
+            "container's), or see in its log which field or file is that large.",
         )
     return Finding(
         code="unexpected",
@@ -662,10 +695,15 @@ def fail(run_id: UUID, error: Exception) -> None:
     """End a run that could not be started or went on without its driver."""
     with _locked(run_id) as run:
         if not run.has_ended and not run.ending:
-            run.findings = [*run.findings, *(f.to_json() for f in findings_of(error))]
-            run.save(using=conf.database(), update_fields=["findings"])
-            _end(run, State.FAILED)
+            _fail(run, *findings_of(error))
     conclude(run_id)
+
+
+def _fail(run: Run, *findings: Finding) -> None:
+    """Within `_locked`."""
+    run.findings = [*run.findings, *(finding.to_json() for finding in findings)]
+    run.save(using=conf.database(), update_fields=["findings"])
+    _end(run, State.FAILED)
 
 
 # -- driving in this process ------------------------------------------------------------
@@ -752,6 +790,7 @@ def _heal(run_id: UUID) -> list[Step]:
             return []
         for step in _lapsed(run):
             _give_back(run, step)
+        _fail_expired(run)
         if run.ending or run.inline:
             _fail_abandoned(run)
             return []
@@ -773,7 +812,7 @@ def _give_back(run: Run, step: Step) -> None:
     step.token, step.lease_until = step.token + 1, None
     allowed = plan.attempts_allowed(run.kind, step.name, applied=run.applied_at is not None)
     if run.ending:
-        step.state = State.CANCELLED
+        step.state, step.finished_at = State.CANCELLED, timezone.now()
     elif step.attempt < allowed and not (run.inline and run.applied_at is None):
         step.state, step.due_at = State.READY, Now()
     else:
@@ -810,9 +849,12 @@ def _fail_abandoned(run: Run) -> None:
             message="The process that did this run ended or went silent between two steps.",
             hint="Nothing was changed; start it again.",
         )
-        run.findings = [*run.findings, lost.to_json()]
-        run.save(using=conf.database(), update_fields=["findings"])
-        _end(run, State.FAILED)
+        _fail(run, lost)
+
+
+def _fail_expired(run: Run) -> None:
+    if not run.ending and (expired := approval.expired(run)):
+        _fail(run, expired)
 
 
 def _adopt(run_id: UUID) -> bool:

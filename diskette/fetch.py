@@ -61,6 +61,19 @@ def named(word: str) -> str:
     )
 
 
+def in_destination(name: str) -> str:
+    """`latest`, or the path of an archive by its name in the destination, as a message may ask.
+
+    Raises ArchiveNotFound for anything else: paths, links, hidden files.
+    """
+    if name == LATEST:
+        return LATEST
+    listed = {info.name: info for info in catalog.find(conf.destination())}
+    if name not in listed:
+        raise ArchiveNotFound(f"{name:.80}", f"no archive of that name in {conf.destination()}.")
+    return str(listed[name].path)
+
+
 def describe(archive: str) -> ArchiveInfo | None:
     """What a local archive says of itself; None for one that is yet to be downloaded."""
     return None if is_url(archive) else catalog.read(Path(archive))

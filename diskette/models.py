@@ -58,6 +58,12 @@ class Run(models.Model):
     """The state it will have as soon as no step is at work any more."""
     options = models.JSONField(default=dict)
     requested_by = models.CharField(max_length=200, blank=True, default="")
+    approved_at = models.DateTimeField(null=True, blank=True)
+    """When a load was allowed to write; whoever requested it did that."""
+    expires_at = models.DateTimeField(null=True, blank=True)
+    """Until when its first step may be taken."""
+    used_at = models.DateTimeField(null=True, blank=True)
+    """When its approval was used up: by the first taking of its first step."""
     inline = models.BooleanField(default=True)
     """Driven by one process, step after step, not by workers."""
     driver = models.CharField(max_length=255, blank=True, default="")
@@ -87,6 +93,10 @@ class Run(models.Model):
     class Meta:
         ordering: ClassVar = ["-created_at"]
         indexes: ClassVar = [models.Index(fields=["state"], name="diskette_run_state")]
+        permissions: ClassVar = [
+            (f"{kind}_archive", f"Can {kind} archives")
+            for kind in ("drill", "dump", "load", "prune")
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"

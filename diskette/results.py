@@ -7,11 +7,13 @@ Reading it needs nothing of ours. The shape is a contract: docs/results.md.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
+from django.db.models.signals import post_save, pre_save
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
@@ -20,6 +22,8 @@ from diskette.core.exceptions import RunCancelled, RunFailed
 from diskette.core.plan import ENDED, State
 from diskette.core.report import JSON, Severity, distinct
 from diskette.models import Run, Step
+
+logger = logging.getLogger(__name__)
 
 STATUS = {
     State.PENDING: "PENDING",
@@ -40,6 +44,8 @@ def connect() -> None:
     """Have every change of a run or step projected."""
     engine.step_changed.connect(_on_step, dispatch_uid="diskette.results.step")
     engine.run_changed.connect(_on_run, dispatch_uid="diskette.results.run")
+    pre_save.connect(_keep, sender=TaskResult, dispatch_uid="diskette.results.keep")
+    post_save.connect(_drop, sender=TaskResult, dispatch_uid="diskette.results.drop")
     engine.runs_forgotten.connect(_on_forgotten, dispatch_uid="diskette.results.forgotten")
 
 
@@ -112,6 +118,32 @@ def _on_run(
         shape |= engine.error_shape(error or failure_of(run))
     status = "REVOKED" if run.state == State.SKIPPED else _status(run.state)
     _store(str(run.pk), status, shape, f"diskette.{run.kind}", None)
+
+
+def _keep(*, instance: TaskResult, using: str, **_: object) -> None:
+    """Leave a run's or step's result as it is, whoever else stores one under its id.
+
+    Celery does so for a message that it cannot do or that has expired, by the id that the message
+    bears; nothing is done then, and the result must go on to say what was.
+    """
+    if instance._state.adding:  # noqa: SLF001 - Django's documented API
+        return
+    begins = f'{{"run":"{instance.task_id.partition("/")[0]}"'
+    results = TaskResult.objects.using(using)
+    for kept in results.filter(pk=instance.pk, result__startswith=begins).values():
+        name, status = instance.task_name, instance.status
+        logger.warning("result %s stays: %s (%s) bore its id", instance.task_id, name, status)
+        for field, value in kept.items():
+            setattr(instance, field, value)
+
+
+def _drop(*, instance: TaskResult, using: str, **_: object) -> None:
+    """Remove what Celery stored of a sweep that its worker did not let end.
+
+    It stores that something is to be tried again, which nobody does: the row would stay open.
+    """
+    if instance.task_name == "diskette.sweep":
+        TaskResult.objects.using(using).filter(pk=instance.pk).delete()
 
 
 def _on_forgotten(*, ids: Sequence[str], **_: object) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from diskette import conf, engine, fetch, messages, results
+from diskette import approval, conf, engine, fetch, messages, results
 from diskette.core import plan
 from diskette.core.exceptions import (
     BrokerUnreachable,
@@ -103,11 +103,13 @@ def start_dump(
     filename: str | None = None,
     enqueue: bool = False,
     requested_by: str = "",
+    user: approval.User | None = None,
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
     """Dump. Raises ConfigurationError, UsageError or RunConflict before anything is begun.
 
-    Without `enqueue` it returns when the run has ended; `on_start` is told of it before.
+    Without `enqueue` it returns when the run has ended; `on_start` is told of it before. Raises
+    NotAllowed for a `user` who lacks the permission `diskette.dump_archive`.
     """
     options = dump_steps.options(
         applications=applications,
@@ -118,7 +120,13 @@ def start_dump(
         filename=filename,
     )
     return _start(
-        Kind.DUMP, options, lambda: dump_steps.plan_of(options), enqueue, requested_by, on_start
+        Kind.DUMP,
+        options,
+        lambda: dump_steps.plan_of(options),
+        enqueue,
+        requested_by,
+        user,
+        on_start,
     )
 
 
@@ -135,14 +143,19 @@ def start_load(
     drop_stale: bool = False,
     salvage: bool = False,
     checksum: str | None = None,
+    into: str | None = None,
     safety: bool | None = None,
     check: bool = False,
     enqueue: bool = False,
     requested_by: str = "",
+    user: approval.User | None = None,
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
     """Load an archive: a path, a URL, a name in the destination, or `latest`.
 
+    Calling it approves the load, in the name of `user` if one is given. Raises NotAllowed where
+    they lack the permission `diskette.load_archive`. `into`: this environment's name, by which an
+    archive of another one is let in.
     `salvage`: of a damaged one, what is whole; what is left out stands in the findings.
     """
     options = {
@@ -157,10 +170,13 @@ def start_load(
         "drop_stale": drop_stale,
         "salvage": salvage,
         "checksum": checksum,
+        "into": into,
         "safety": conf.safety_dump() if safety is None else safety,
         "check": check,
     }
-    return _start(Kind.LOAD, options, lambda: _plan_load(options), enqueue, requested_by, on_start)
+    return _start(
+        Kind.LOAD, options, lambda: _plan_load(options), enqueue, requested_by, user, on_start
+    )
 
 
 def start_drill(
@@ -168,6 +184,7 @@ def start_drill(
     *,
     enqueue: bool = False,
     requested_by: str = "",
+    user: approval.User | None = None,
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
     """Restore an archive into scratch places beside what is live, and prove it right.
@@ -176,7 +193,7 @@ def start_drill(
     beside dumps and loads; RunConflict is raised only where another drill is active.
     """
     options = drill_steps.options(str(archive)) | {"drill_check": conf.drill_check()}
-    return _start(Kind.DRILL, options, drill_steps.plan_of, enqueue, requested_by, on_start)
+    return _start(Kind.DRILL, options, drill_steps.plan_of, enqueue, requested_by, user, on_start)
 
 
 def start_prune(
@@ -187,13 +204,14 @@ def start_prune(
     approved: Sequence[str] | None = None,
     enqueue: bool = False,
     requested_by: str = "",
+    user: approval.User | None = None,
     on_start: Callable[[Handle], None] | None = None,
 ) -> Handle:
     """Remove what the policy no longer keeps: the settings' one, unless another is given."""
     options = prune_steps.options(
         policy=policy, label=label, destination=destination, approved=approved
     )
-    return _start(Kind.PRUNE, options, plan.prune_plan, enqueue, requested_by, on_start)
+    return _start(Kind.PRUNE, options, plan.prune_plan, enqueue, requested_by, user, on_start)
 
 
 def _plan_load(options: Mapping[str, JSON]) -> Sequence[PlannedStep]:
@@ -210,8 +228,11 @@ def _start(
     planned: Callable[[], Sequence[PlannedStep]],
     enqueue: bool,
     requested_by: str,
+    user: approval.User | None,
     on_start: Callable[[Handle], None] | None,
 ) -> Handle:
+    if user is not None:
+        requested_by = approval.require(user, kind)
     _refuse_open_transaction()
     messages.publish(engine.sweep())
     try:

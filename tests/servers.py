@@ -152,6 +152,7 @@ def mariadb_database(template: str = "", *, collation: str = "utf8mb4_bin") -> I
         try:
             if template:
                 mariadb.copy(cursor, template, name)
+                cursor.execute("USE information_schema")  # what it uses is not left by a run
             yield mariadb_url(name)
         finally:
             cursor.execute(f"DROP DATABASE IF EXISTS {name}")

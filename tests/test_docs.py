@@ -55,6 +55,20 @@ def test_every_link_in_the_docs_leads_somewhere():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_fault_has_its_row_and_every_row_its_test():
+    rows = re.findall(
+        r"^\| (.+?) \| `(tests/[\w/]+\.py)::(\w+)` \|",
+        (DOCS / "reliability.md").read_text(),
+        re.MULTILINE,
+    )
+    for fault, path, name in rows:
+        assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), fault
+    sources = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    marks = {mark for text in sources for mark in re.findall(r'mark\.fault\("(.+?)"\)', text)}
+    assert marks
+    assert marks <= {fault for fault, *_ in rows}
+
+
 def test_every_step_is_a_task_of_its_name():
     steps, tasks = import_module("diskette.steps"), import_module("diskette.tasks")
     names = {name for _, name in steps.FUNCTIONS}

@@ -171,6 +171,11 @@ class Server(ABC):
             self.process.wait()
             self.process = None
 
+    @property
+    def is_up(self) -> bool:
+        """Whether its process is there, though it may be frozen."""
+        return self.process is not None and self.process.poll() is None
+
     def freeze(self) -> None:
         """Let it hang, connections open, until `thaw`."""
         if self.process is not None:

@@ -75,6 +75,10 @@ class CeleryProcess:
     def thaw(self) -> None:
         os.killpg(self.pid, SIGCONT)
 
+    def thaw_if_alive(self) -> None:
+        if self.is_alive:
+            self.thaw()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -157,9 +161,16 @@ class Site:
 
     @contextmanager
     def worker(
-        self, *queues: str, name: str = "worker", concurrency: int = 2
+        self,
+        *queues: str,
+        name: str = "worker",
+        concurrency: int = 2,
+        words: str = " ready.",
     ) -> Iterator[CeleryProcess]:
-        """A worker that is ready for the queues (all, if none is named); stopped at the end."""
+        """A worker that is ready for the queues (all, if none is named); stopped at the end.
+
+        `words`: what it must have printed by then; empty where others are started meanwhile.
+        """
         options = ["-Q", ",".join(queues or ALL_QUEUES), "-c", str(concurrency)]
         with self._celery(
             "worker",
@@ -170,14 +181,14 @@ class Site:
             "--without-mingle",
             name=name,
         ) as process:
-            process.await_printed(" ready.")
+            process.await_printed(words)
             yield process
 
     @contextmanager
-    def beat(self, **variables: str) -> Iterator[CeleryProcess]:
+    def beat(self, words: str = "beat: Starting...", **variables: str) -> Iterator[CeleryProcess]:
         file = {"CELERY_BEAT_FILE": str(self.directory / "celerybeat-schedule")}
         with self._celery("beat", name="beat", variables=file | variables) as process:
-            process.await_printed("beat: Starting...")
+            process.await_printed(words)
             yield process
 
     @contextmanager

@@ -3,6 +3,7 @@
 DisketteError
 ├── ConfigurationError        settings or definitions are wrong; all problems at once
 ├── UsageError                an option or argument cannot be obeyed
+├── NotAllowed                a user lacks the permission for it
 ├── RunConflict               another run of this project is active
 ├── RunFailed                 what a failed run raises from its handle and its result
 ├── RunCancelled              what a cancelled run raises likewise
@@ -68,6 +69,22 @@ class UsageError(DisketteError):
     """An option or an argument cannot be obeyed."""
 
     code = "usage"
+
+
+class NotAllowed(DisketteError):
+    """A user lacks a permission, such as `diskette.load_archive`."""
+
+    code = "not-allowed"
+
+    def __init__(self, user: str, permission: str) -> None:
+        super().__init__(user, permission)
+        self.user, self.permission = user, permission
+
+    def __str__(self) -> str:
+        return (
+            f"{self.user or 'Nobody in particular'} may not do that: the permission "
+            f"{self.permission} is missing. Whoever manages users can grant it."
+        )
 
 
 class RunConflict(DisketteError):

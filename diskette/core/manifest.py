@@ -131,6 +131,8 @@ class Manifest:
     """Application label to its leaf migrations."""
     findings: tuple[Finding, ...] = ()
     """Everything that was found wrong at dump time."""
+    environment: str = ""
+    """What the deployment is called that it was made in, such as `production`."""
 
     @property
     def models(self) -> tuple[ModelEntry, ...]:

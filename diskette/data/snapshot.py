@@ -16,6 +16,7 @@ from django.db import connections
 
 from diskette.core.exceptions import ConfigurationError
 from diskette.core.manifest import Snapshot
+from diskette.data import sessions
 from diskette.data.engines.instant import Instant
 
 
@@ -30,6 +31,12 @@ def open_snapshot(database: str, workspace: Path) -> Snapshot:
 def close_snapshot(snapshot: Snapshot, workspace: Path) -> None:
     """Let the instant go. May be called again, and after the workspace is gone."""
     _instant_of(snapshot.engine, snapshot.database).close(snapshot, workspace)
+
+
+def end_sessions(snapshot: Snapshot, workspace: Path) -> None:
+    """End what holds or reads any snapshot of the workspace: a frozen process would for ever."""
+    if snapshot.engine == "postgresql":
+        sessions.end_others(snapshot.database, sessions.name_of(workspace.name))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.models import Model
 
 from diskette.core.exceptions import ConfigurationError, StagingLost
+from diskette.core.fence import Fence, unfenced
 from diskette.core.manifest import ModelEntry
 from diskette.core.report import Finding
 from diskette.data import findings, lines, tables
@@ -58,13 +59,19 @@ class Staging:
     """The staged rows of one run in one database.
 
     `added`: models of which only rows are wanted that others refer to and the database lacks.
+    `fence` raises where another process has taken over what this one does.
     """
 
     def __init__(
-        self, run: str, database: str, workspace: Path, added: Collection[type[Model]] = ()
+        self,
+        run: str,
+        database: str,
+        workspace: Path,
+        added: Collection[type[Model]] = (),
+        fence: Fence = unfenced,
     ) -> None:
         self.run, self.database, self.workspace = run, database, workspace
-        self.added = frozenset(added)
+        self.added, self.fence = frozenset(added), fence
 
     @cached_property
     def engine(self) -> EngineStaging:
@@ -76,7 +83,7 @@ class Staging:
                 "PostgreSQL, SQLite and MariaDB/MySQL. Point the definition's `database` at one of "
                 "those."
             )
-        return ENGINES[vendor]()(self.run, self.database, self.workspace)
+        return ENGINES[vendor]()(self.run, self.database, self.workspace, self.fence)
 
     def create(self, models: Sequence[type[Model]]) -> None:
         """Make room for the models' rows, in load order; what is there already stays."""
@@ -125,8 +132,14 @@ class Staging:
             added=self.added,
         )
 
+    def take_over(self) -> None:
+        """End what an earlier copy of the step at hand, taken for dead, still holds."""
+        with self.engine.explained():
+            self.engine.end_others()
+
     def drop(self) -> None:
         """Leave no trace, also of a staging that was half made. May be repeated."""
         if connections[self.database].vendor in ENGINES:
             with self.engine.explained():
+                self.engine.end_others()
                 self.engine.drop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from diskette import fetch
 from diskette.core.exceptions import DisketteError
@@ -95,7 +95,7 @@ def _attempt(what: str, act: Callable[[], None]) -> list[Finding]:
         act()
     except FileNotFoundError:
         return []  # another process cleared it at the same moment
-    except (OSError, DatabaseError, DisketteError) as error:
+    except (OSError, DatabaseError, InterfaceError, DisketteError) as error:
         logger.warning("%s could not be cleared: %s", what, error)
         return [
             Finding(

@@ -141,8 +141,9 @@ def open_snapshot(context: Context) -> StepReport:
 def close_snapshots(run: Run, workspace: Path) -> None:
     """Let go of whatever instants the run holds."""
     for step in run.steps.using(conf.database()).filter(name="open_snapshot"):
-        for shape in step.output.values():
-            snapshots.close_snapshot(Snapshot(**shape), workspace)
+        for snapshot in (Snapshot(**shape) for shape in step.output.values()):
+            snapshots.close_snapshot(snapshot, workspace)
+            snapshots.end_sessions(snapshot, workspace)
 
 
 def dump_application(context: Context) -> StepReport:
@@ -557,6 +558,7 @@ def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:
         storages=tuple(_storage_entry(name, part, members) for name, part in collected.items()),
         migrations=_migrations(opened),
         findings=tuple(map(Finding.from_json, found)),
+        environment=conf.environment(),
     )
     return manifest, members
 

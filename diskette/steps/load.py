@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
@@ -41,7 +42,7 @@ from diskette.steps.selection import Selection, select
 if TYPE_CHECKING:
     from diskette import original
     from diskette.data import apply as data_apply
-    from diskette.data import integrity, room, stage, tables, verify
+    from diskette.data import integrity, room, sessions, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
     from diskette.doctor import archives, versions
@@ -54,6 +55,7 @@ else:
     integrity = Lazy("diskette.data.integrity")
     room = Lazy("diskette.data.room")
     scratch_places = Lazy("diskette.data.engines.scratch_places")
+    sessions = Lazy("diskette.data.sessions")
     stage = Lazy("diskette.data.stage")
     tables = Lazy("diskette.data.tables")
     verify = Lazy("diskette.data.verify")
@@ -76,14 +78,16 @@ def fetch_archive(context: Context) -> StepReport:
         raise UsageError(
             f"{fetched.name} holds nothing of that: diskette_inspect lists what it holds."
         )
+    stranger = _other_environment(fetched, manifest, context)
     if not context.options["check"]:
+        _refuse(stranger)
         _refuse_inside(fetched, [target.live_path(context, each.name) for each in trees])
     word = context.options["archive"]
     shown = fetch.without_secrets(word) if fetch.is_url(word) else str(fetched)
     Run.objects.using(conf.database()).filter(pk=context.run.pk).update(archive=shown)
     return StepReport(
         stats={"bytes": fetched.stat().st_size, "rows": manifest.rows, "files": manifest.files},
-        findings=found,
+        findings=[*found, *stranger],
         output={
             "path": str(path),
             "databases": sorted({versions.database_of(each) for each in definitions}),
@@ -242,6 +246,7 @@ def take_carried(
 def _make_room(context: Context, carried: Mapping[str, JSON] | None = None) -> None:
     """`carried`: what carry_forward leaves, where it is not stored yet."""
     for staging, models in _by_database(context, carried).items():
+        context.confirm()
         staging.drop()
         staging.create(models)
 
@@ -306,10 +311,11 @@ def stage_storage(context: Context) -> StepReport:
     context.expect(entry.raw_bytes, "bytes")
     with ArchiveReader(_path(context)) as reader:
         tree, taken = reader.content(entry.tree.name, survey.get("places")), 0
+        how: dict[str, Any] = {"tick": context.tick, "fence": context.confirm}
         if entry.tree.name in survey.get("damaged_trees", ()):
-            loss = storages.salvage(entry, tree, index, live, run, tick=context.tick)
+            loss = storages.salvage(entry, tree, index, live, run, **how)
         else:
-            taken = storages.stage(entry, tree, index, live, run, tick=context.tick).taken
+            taken = storages.stage(entry, tree, index, live, run, **how).taken
     place = "workspace" if target.is_scratch(context) else "media"
     return StepReport(
         stats={"files": entry.files - loss.count, "bytes": entry.raw_bytes},
@@ -346,8 +352,11 @@ def apply(context: Context) -> StepReport:
     """
     entries = _models(_manifest(context), context)
     context.expect(sum(entry.rows for entry in entries), "rows")
-    used = {} if _is_applied(context.run) else _apply_data(context)
-    lives = [live for _, live in _live_trees(context)]
+    lives, used = [live for _, live in _live_trees(context)], {}
+    if not _is_applied(context.run):
+        for live in lives:
+            storages.require_staged(live, str(context.run.pk))
+        used = _apply_data(context)
     # Two that rename at once would put the new tree aside as if it were the old one.
     with alone(context, "swap"):
         for live in lives:
@@ -487,6 +496,23 @@ def _converted(path: Path, context: Context) -> tuple[Path, Sequence[Finding]]:
     return converted.path, converted.findings
 
 
+def _other_environment(archive: Path, manifest: Manifest, context: Context) -> list[Finding]:
+    """Whether an archive of staging is about to be production, or the reverse, unasked."""
+    here, there = conf.environment(), manifest.environment
+    is_meant = context.options.get("into") == here or target.is_scratch(context)
+    if is_meant or not here or not there or here == there:
+        return []
+    return [
+        Finding(
+            code="other-environment",
+            severity=Severity.ERROR,
+            message=f"{archive.name} was made in {there!r}, and this is {here!r}.",
+            hint="Nothing was changed. If that is what you want, name the environment that it is "
+            f"to be loaded into: --into {shlex.quote(here)}.",
+        )
+    ]
+
+
 def _refuse_inside(archive: Path, replaced: Sequence[Path]) -> None:
     """An archive must outlive the load of it."""
     for live in replaced:
@@ -612,7 +638,12 @@ def _by_database(
 
 
 def _staging(context: Context, alias: str, added: Collection[registry.ModelType] = ()) -> Staging:
-    return stage.Staging(str(context.run.pk), alias, context.workspace.path, added)
+    """Where one database's rows are staged, by this copy of the step alone."""
+    run, place = str(context.run.pk), context.workspace.path
+    staging = stage.Staging(run, alias, place, added, fence=context.confirm)
+    if context.step.attempt > 1:
+        staging.take_over()
+    return staging
 
 
 def drop_stagings(run: Run, workspace: Path) -> None:
@@ -793,6 +824,7 @@ def _mark_applied(context: Context) -> None:
     what others have committed since the transaction began.
     """
     alias = conf.database()
+    sessions.let_go_when_idle(alias, conf.lease())
     ours = Step.objects.using(alias).filter(
         pk=context.step.pk, token=context.step.token, state=State.RUNNING
     )

@@ -14,7 +14,7 @@ from diskette.storages.mended import Loss, examine
 from diskette.storages.places import staged_in
 from diskette.storages.proving import prove
 from diskette.storages.staging import salvage, stage
-from diskette.storages.swapping import discard, settle, swap
+from diskette.storages.swapping import discard, require_staged, settle, swap
 from diskette.storages.walking import Excludes, walk
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "live_path",
     "measure",
     "prove",
+    "require_staged",
     "resolve",
     "salvage",
     "settle",

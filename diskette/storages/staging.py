@@ -30,6 +30,7 @@ from diskette.core.exceptions import (
     ForeignArchive,
     UnsafeMember,
 )
+from diskette.core.fence import Fence, unfenced
 from diskette.core.files import (
     DIRECTORY_FLAGS,
     PRIVATE_DIRECTORY,
@@ -61,7 +62,14 @@ class Staged(NamedTuple):
 
 
 def stage(
-    entry: StorageEntry, tree: Path | Source, index: Path, live: Path, run: str, *, tick: Tick
+    entry: StorageEntry,
+    tree: Path | Source,
+    index: Path,
+    live: Path,
+    run: str,
+    *,
+    tick: Tick,
+    fence: Fence = unfenced,
 ) -> Staged:
     """Unpack a storage's members where `swap` will find them.
 
@@ -69,14 +77,22 @@ def stage(
     may be read where it lies (`ArchiveReader.content`), without room for a copy of it.
 
     Ticks the bytes written. May be repeated: an attempt before is removed; once the swap has
-    begun nothing is done. Raises ArchiveError for what is not as promised, UnsafeMember for
+    begun nothing is done. `fence` raises where another process stages it by now: that one's
+    directories are left alone. Raises ArchiveError for what is not as promised, UnsafeMember for
     what would leave the storage, StorageError, InsufficientSpace; then nothing is left of it.
     """
-    return _staged(entry, live, run, lambda place: _unpack(entry, tree, index, place, tick))
+    return _staged(entry, live, run, lambda place: _unpack(entry, tree, index, place, tick), fence)
 
 
 def salvage(
-    entry: StorageEntry, tree: Source, index: Path, live: Path, run: str, *, tick: Tick
+    entry: StorageEntry,
+    tree: Source,
+    index: Path,
+    live: Path,
+    run: str,
+    *,
+    tick: Tick,
+    fence: Fence = unfenced,
 ) -> Loss:
     """The same of a damaged tree: files that have their digest, beside what is live.
 
@@ -91,11 +107,13 @@ def salvage(
             complete(place.staging, place.live, tick)
         return taken
 
-    _staged(entry, live, run, fill)
+    _staged(entry, live, run, fill, fence)
     return loss
 
 
-def _staged(entry: StorageEntry, live: Path, run: str, fill: Callable[[Place], int]) -> Staged:
+def _staged(
+    entry: StorageEntry, live: Path, run: str, fill: Callable[[Place], int], fence: Fence
+) -> Staged:
     """`fill` returns the bytes that it took."""
     place = Place.for_staging(live, run)
     if place.has_begun:
@@ -103,18 +121,31 @@ def _staged(entry: StorageEntry, live: Path, run: str, fill: Callable[[Place], i
     parent = place.staged.parent
     with disk_errors_named(parent, needed=entry.raw_bytes):
         parent.mkdir(parents=True, exist_ok=True)
+        fence()
         remove_tree(place.staging)
         remove_tree(place.staged)
+        place.staging.mkdir(mode=PRIVATE_DIRECTORY)
+        made = _identity(place.staging)
         try:
-            place.staging.mkdir(mode=PRIVATE_DIRECTORY)
             taken = fill(place)
             # After a power cut, too, what a committed load swaps in must be there.
             sync_filesystem(place.staging)
+            fence()
         except BaseException:
-            remove_tree(place.staging)
+            if _identity(place.staging) == made:
+                remove_tree(place.staging)
             raise
         place.staging.rename(place.staged)
     return Staged(place.staged, taken)
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """What no other directory has while somebody holds this one open; None: it is gone."""
+    try:
+        status = directory.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _salvage(

@@ -40,6 +40,14 @@ def swap(live: Path, run: str) -> None:
             _swap_whole(place)
 
 
+def require_staged(live: Path, run: str) -> None:
+    """Raise StorageError where `swap` would find nothing to put in place."""
+    place = Place.found(live, run)
+    if not (place.staged.exists() or place.has_begun):
+        why = "the files to replace it, which were staged beside it, are gone. Load again."
+        raise StorageError(str(place.live), why)
+
+
 def discard(live: Path, run: str) -> None:
     """Remove what this run staged. Raises StorageError once its swap has begun."""
     place = Place.found(live, run)

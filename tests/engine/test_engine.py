@@ -148,6 +148,15 @@ def test_a_step_that_took_longer_than_its_worker_allows_says_so(begin):
     assert "task_soft_time_limit" in finding.message
 
 
+def test_a_step_that_needed_more_memory_than_it_may_have_says_so(begin):
+    def work(context):
+        raise MemoryError
+
+    (finding,) = engine.drive(begin("check_space", check_space=work).pk).all_findings
+    assert finding.code == "no-memory"
+    assert "more memory" in finding.message
+
+
 def test_steps_found_out_about_later_are_done_too(begin):
     def work(context):
         return StepReport(then=planned("finish", position=7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 from celery.result import AsyncResult
@@ -105,6 +106,26 @@ def test_a_cancelled_run_is_ready_and_revoked(begin):
     engine.cancel(run.pk)
     assert stored(str(run.pk))[0] == "REVOKED"
     assert AsyncResult(str(run.pk), backend=_backend()).ready()
+
+
+def test_whoever_else_stores_a_result_under_a_runs_id_changes_nothing(begin):
+    run = engine.drive(begin("check_space").pk)
+    ids = [str(run.pk), f"{run.pk}/check_space"]
+    before = [stored(task_id) for task_id in ids]
+    for task_id in (*ids, "another"):
+        _backend().store_result(task_id, "forged", "STARTED")
+        _backend().store_result(task_id, "forged", "SUCCESS")
+    assert [stored(task_id) for task_id in ids] == before
+    assert stored("another") == ("SUCCESS", "forged")
+
+
+@pytest.mark.parametrize(("name", "kept"), [("diskette.sweep", False), ("another", True)])
+def test_a_sweep_that_was_cut_off_leaves_no_open_result(name, kept):
+    request = SimpleNamespace(task=name, args=[], kwargs={}, hostname="one")
+    backend = _backend()
+    backend.app.conf.result_extended = True
+    backend.store_result("some id", "cancelled by Celery", "RETRY", request=request)
+    assert TaskResult.objects.filter(task_id="some id").exists() == kept
 
 
 def test_the_percent_of_a_run_never_falls(begin):

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests import servers
+from tests.kills.scene import LEASE_SECONDS, Healing
 from worker.servers import new_directory
 from worker.sites import Site
-
-LEASE_SECONDS = "5"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,15 @@ def site(original: Original, tmp_path: Path) -> Iterator[Site]:
             database_url=url,
             broker_url=redis.url,
             variables={
-                "DISKETTE_LEASE_SECONDS": LEASE_SECONDS,
+                "DISKETTE_LEASE_SECONDS": str(LEASE_SECONDS),
                 "DISKETTE_TEST_HELD": str(tmp_path / "held"),
             },
         )
+
+
+@pytest.fixture
+def healing(request: pytest.FixtureRequest, record_property: Callable[[str, Any], None]) -> Healing:
+    """The stopwatch of a test that bears `@pytest.mark.fault("what strikes")`."""
+    mark = request.node.get_closest_marker("fault")
+    record_property("fault", mark.args[0])
+    return Healing(record_property)

@@ -6,12 +6,12 @@ import dataclasses
 import json
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from diskette.core import plan
 from diskette.core.plan import Kind
 from tests.kills.conftest import Original
+from tests.leftovers import assert_nothing_left
 from worker.servers import await_condition
 from worker.sites import Site
 
@@ -38,26 +38,6 @@ def killed_in(site: Site, hold: str, *command: str) -> dict:
     with site.worker(name="second"):
         done = site.run("diskette_status", run, "--follow", "--format", "json")
     return json.loads(done.stdout)
-
-
-def assert_nothing_left(site: Site) -> None:
-    """No lock, open run, workspace, partial archive, staged tree or staging schema."""
-    with psycopg.connect(site.database_url) as connection:
-        count = connection.execute
-        assert count("SELECT count(*) FROM diskette_lock").fetchone() == (0,)
-        assert count("SELECT count(*) FROM diskette_run WHERE finished_at IS NULL").fetchone() == (
-            0,
-        )
-        schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'diskette%'"
-        assert count(schemas).fetchone() == (0,)
-        holders = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"
-        )
-        assert await_condition(lambda: count(holders).fetchone() == (0,), seconds=20)
-    assert [path.name for path in (site.archives / ".diskette").glob("*")] == []
-    assert list(site.archives.glob(".*.partial")) == []
-    assert [path.name for path in site.directory.glob(".*diskette*")] == []
 
 
 def picture(site: Site) -> dict:

@@ -10,7 +10,7 @@ import pytest
 from tests import servers
 from tests.kills.conftest import Original, made
 from tests.kills.test_kill_each_step import killed_in, picture
-from tests.projects.trips import leftovers
+from tests.leftovers import assert_nothing_left
 from worker.sites import Site
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("kills on mariadb")]
@@ -28,7 +28,7 @@ def test_a_dump_succeeds_after_all(site: Site, original: Original, step: str):
 
     assert result["state"] == "succeeded", result["findings"]
     assert Path(result["archive"]).exists()
-    assert leftovers(site) == []
+    assert_nothing_left(site)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_load_is_all_or_nothing(site: Site, original: Original, step: str, mom
     is_lost = (step, moment) == ("apply", "before")
     assert result["state"] == ("failed" if is_lost else "succeeded"), result["findings"]
     assert picture(site) == (original.harmed if is_lost else original.picture)
-    assert leftovers(site) == []
+    assert_nothing_left(site)

@@ -18,7 +18,8 @@ import zstandard
 
 from diskette.core.archive import ArchiveReader
 from tests import servers
-from tests.kills.test_kill_each_step import PATIENCE_SECONDS, assert_nothing_left
+from tests.kills.test_kill_each_step import PATIENCE_SECONDS
+from tests.leftovers import assert_nothing_left
 from worker.servers import await_condition
 from worker.sites import Site
 

@@ -5,20 +5,17 @@ Every command runs in a process of its own with the site's environment, as users
 
 from __future__ import annotations
 
-import re
 import tarfile
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 from zstandard import ZstdDecompressor
 
+from tests.leftovers import leftovers
 from tests.site.sites import Sites
-from worker import comparison, mariadb
+from worker import comparison
 from worker.comparison import Comparison
 from worker.sites import CommandFailed, Site
 
@@ -130,26 +127,3 @@ def unpacked(archive: Path, directory: Path) -> list[Path]:
                     ZstdDecompressor().copy_stream(members.extractfile(member), target)
                 fixtures.append(fixture)
     return [fixture for fixture in fixtures if fixture.stat().st_size]
-
-
-def leftovers(site: Site) -> list[str]:
-    """What a load should have cleared away: staged trees and tables, its workspace."""
-    workspace = site.archives / ".diskette"
-    files = [path.name for path in (*site.directory.glob(".*diskette*"), *workspace.glob("[!.]*"))]
-    return files + STAGED[urlsplit(site.database_url).scheme](site.database_url)
-
-
-def _staged_schemas(url: str) -> list[str]:
-    with closing(psycopg.connect(url)) as connection:
-        schemas = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'diskette%'"
-        return [name for (name,) in connection.execute(schemas)]
-
-
-def _staged_tables(url: str) -> list[str]:
-    with closing(mariadb.connected(url)) as connection, connection.cursor() as cursor:
-        cursor.execute("SHOW TABLES")
-        names = [name for (name,) in cursor.fetchall()]
-    return [name for name in names if re.match("diskette_[0-9a-f]{12}_", name)]
-
-
-STAGED = {"sqlite": lambda _: [], "postgresql": _staged_schemas, "mysql": _staged_tables}

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,6 +188,49 @@ def test_a_stop_leaves_nothing_and_the_live_files_alone(awkward, workspace, live
     assert open_files() == opened
     assert [path.name for path in live.parent.iterdir()] == ["media"]
     assert (live / "file").read_bytes() == b"live"
+
+
+def test_a_late_copy_leaves_the_tree_of_the_next_one_alone(awkward, workspace, live):
+    """It stops at its first tick, and goes on at the first tick of the one that took over."""
+    before = look(awkward.root)
+    part = collected(awkward, workspace)
+    stopped, woken = threading.Event(), threading.Event()
+
+    def fence() -> None:
+        if stopped.is_set():
+            raise Stopped
+
+    def wait(_) -> None:
+        stopped.set()
+        assert woken.wait(30)
+
+    with ThreadPoolExecutor(1) as other:
+        names = (promised(part), workspace / "tree", workspace / "index", live, RUN)
+        late = other.submit(stage, *names, tick=wait, fence=fence)
+        assert stopped.wait(30)
+
+        def wake(_) -> None:
+            woken.set()
+            assert isinstance(late.exception(30), (StorageError, Stopped))
+
+        found = stage(*names, tick=wake).tree
+
+    assert look(found) == before
+    assert [path.name for path in live.parent.iterdir()] == [found.name]
+
+
+def test_a_late_copy_does_not_remove_what_the_next_one_has_staged(media, workspace, live):
+    part = collected(media, workspace)
+    found = staged(part, workspace, live)
+    names = (promised(part), workspace / "tree", workspace / "index", live, RUN)
+
+    def fence() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        stage(*names, tick=uncounted, fence=fence)
+
+    assert look(found) == look(media.root)
 
 
 def test_a_full_disk_is_named_and_nothing_is_left(media, workspace, small_disk):

@@ -190,11 +190,19 @@ class MySQLStaging(EngineStaging):
         """The connection's own settings for a while."""
         ((*before,),) = self.query(f"SELECT {', '.join(f'@@SESSION.{name}' for name in settings)}")
         self._set(settings)
+        self._asked("SELECT get_lock(%s, %s)", self.schema, LOCK_SECONDS)
         try:
             yield
         finally:
             if self.connection.connection is not None and self.connection.is_usable():
+                self._asked("SELECT release_lock(%s)", self.schema)
                 self._set(dict(zip(settings, before, strict=True)))
+
+    def end_others(self) -> None:
+        """By the name of a lock that each session holds while it works on the staging."""
+        ((holder, own),) = self._asked("SELECT is_used_lock(%s), connection_id()", self.schema)
+        if holder not in (None, own):
+            self._asked("KILL %s", holder)
 
     def _set(self, settings: Mapping[str, Any]) -> None:
         with self.connection.cursor() as cursor:
@@ -405,6 +413,7 @@ class MySQLStaging(EngineStaging):
             self.execute(f"DELETE FROM {self.staged(model)}")
             yield
             self.promise(model)
+            self.fence()
 
     def _insert_all(self, model: type[Model], rows: Iterable[Row]) -> int:
         columns = layout(model)

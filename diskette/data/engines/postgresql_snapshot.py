@@ -21,6 +21,7 @@ from django.db import DataError, ProgrammingError, connections, transaction
 
 from diskette.core.exceptions import DatabaseAway, SnapshotLost
 from diskette.core.manifest import Snapshot
+from diskette.data import sessions
 from diskette.data.engines import snapshot_holder
 from diskette.data.engines.instant import Instant, connected, twin
 
@@ -55,12 +56,13 @@ class PostgreSQLInstant(Instant):
         _lease(workspace, snapshot.name).unlink(missing_ok=True)
 
     @contextmanager
-    def reading(self, snapshot: Snapshot, workspace: Path) -> Iterator[str]:  # noqa: ARG002
+    def reading(self, snapshot: Snapshot, workspace: Path) -> Iterator[str]:
         connection = twin(snapshot)
         with connected(connection) as alias:
             connection.ensure_connection()
             with transaction.atomic(using=alias):
                 _adopt(alias, snapshot)
+                sessions.name_transaction(alias, sessions.name_of(workspace.name))
                 yield alias
 
 
@@ -84,8 +86,9 @@ def _adopt(alias: str, snapshot: Snapshot) -> None:
 
 def _start_holder(database: str, lease: Path) -> Mapping[str, str]:
     """Start the holder and wait for the snapshot's name."""
+    name = sessions.name_of(lease.parent.name)
     request = {
-        "connection": _parameters(database),
+        "connection": _parameters(database) | {"application_name": name},
         "lease": str(lease.absolute()),
         "lifetime_seconds": LIFETIME_SECONDS,
     }

@@ -18,6 +18,7 @@ from django.db.models import DecimalField, Model
 from psycopg.pq import TransactionStatus
 
 from diskette import conf
+from diskette.data import sessions
 from diskette.data.engines import postgresql_aside
 from diskette.data.engines.layout import Layout
 from diskette.data.engines.postgresql_aside import Aside
@@ -143,9 +144,14 @@ class PostgreSQLStaging(EngineStaging):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """One that bears the run's name, so that `end_others` finds it."""
         with transaction.atomic(using=self.database):
             self.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            sessions.name_transaction(self.database, self.schema)
             yield
+
+    def end_others(self) -> None:
+        sessions.end_others(self.database, self.schema)
 
     def create(self, models: Sequence[type[Model]]) -> None:
         with self._transaction():
@@ -204,6 +210,7 @@ class PostgreSQLStaging(EngineStaging):
             self.execute(f"SET LOCAL default_statistics_target = {STATISTICS_TARGET}")
             self.execute(f"ANALYZE {self.staged(model)}")
             self.promise(model)
+            self.fence()
 
     def _copy(self, model: type[Model], rows: Iterable[Row], columns: Sequence[str] = ()) -> int:
         names = ", ".join(map(self.quoted, columns or layout(model)))
@@ -299,6 +306,7 @@ class PostgreSQLStaging(EngineStaging):
     def checking(self) -> Iterator[None]:
         with self._transaction():
             yield
+            self.fence()
 
     @contextmanager
     def applying(self, models: Sequence[type[Model]]) -> Iterator[Callable[[], None]]:

@@ -216,6 +216,7 @@ class SQLiteStaging(EngineStaging):
                 file.execute(f"CREATE INDEX {name} ON {self._inner(model)} ({columns})")
             counted = f"UPDATE {CONTENTS} SET rows = (SELECT count(*) FROM {self._inner(model)})"
             file.execute(f"{counted} WHERE model = ?", [model._meta.label])
+            self.fence()
 
     def _indexes(self, model: type[Model]) -> dict[str, str]:
         """Of what others look rows up by: the key, and each column that a reference names."""
@@ -242,6 +243,9 @@ class SQLiteStaging(EngineStaging):
         for column in ("natural_key", "value"):
             index = f'"{self.schema}"."{inner} {column}"'
             self.execute(f'CREATE INDEX {index} ON "{inner}" ({column})')
+
+    def end_others(self) -> None:
+        """There is no server to ask: what a frozen process holds is found locked."""
 
     def drop(self) -> None:
         for suffix in SIDE_FILES:

@@ -34,9 +34,10 @@ from django.db.models import DecimalField, Model
 from django.db.utils import Error
 
 from diskette.core.exceptions import DatabaseAway, DatabaseRefused, InsufficientSpace
+from diskette.core.fence import Fence, unfenced
 from diskette.core.manifest import ModelEntry
 from diskette.core.space import free
-from diskette.data import tables, values
+from diskette.data import sessions, tables, values
 from diskette.data.engines.layout import Layout
 from diskette.data.kinds import AnyField, Column, Kind
 
@@ -104,17 +105,22 @@ def natural_column(model: type[Model], reference: AnyField) -> str:
 
 
 class EngineStaging(ABC):
-    """The staging of one run in one database. Holds no state but names."""
+    """The staging of one run in one database. Holds no state but names.
+
+    `fence` is called last in each transaction that fills or changes the staging: it raises
+    where another process has taken the step over, so that a late copy commits nothing.
+    """
 
     shortcuts: Mapping[Kind, Shortcut]
     layout: Layout
     overriding = ""
     """What lets an INSERT write the keys that the database would make itself."""
 
-    def __init__(self, run: str, database: str, workspace: Path) -> None:
+    def __init__(self, run: str, database: str, workspace: Path, fence: Fence = unfenced) -> None:
         self.database = database
         self.workspace = workspace
-        self.schema = f"diskette_{re.sub('[^0-9a-z]', '', run.lower())}"
+        self.fence = fence
+        self.schema = sessions.name_of(run)
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -157,6 +163,13 @@ class EngineStaging(ABC):
     @abstractmethod
     def make_keys(self, model: type[Model], table: str, pairs: Iterable[tuple[str, Any]]) -> None:
         """Fill a table afresh with natural keys, as JSON, and raw primary keys of the model."""
+
+    @abstractmethod
+    def end_others(self) -> None:
+        """End what other processes do with this staging, where a server can.
+
+        Copies of a step that were taken for dead: what they hold is waited for in vain.
+        """
 
     @abstractmethod
     def drop(self) -> None:

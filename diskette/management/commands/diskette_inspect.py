@@ -103,7 +103,8 @@ def _lines(info: ArchiveInfo, manifest: Manifest) -> Iterator[str]:
     versions = manifest.versions
     engines = ", ".join(f"{alias}: {name}" for alias, name in versions.engines.items())
     yield f"{info.name}  {humanize.naturalsize(info.size)}"
-    yield f"{manifest.label}, {manifest.purpose} of {manifest.instant:%Y-%m-%d %H:%M:%S} UTC"
+    made = f"{manifest.purpose} of {manifest.instant:%Y-%m-%d %H:%M:%S} UTC"
+    yield f"{manifest.label}, {made}{f', {manifest.environment}' if manifest.environment else ''}"
     yield f"Diskette {versions.diskette}, Django {versions.django}, Python {versions.python}"
     yield from [engines] if engines else []
     if info.proven_at:

@@ -8,12 +8,14 @@ from typing import Any
 import humanize
 from django.core.management.base import CommandError
 
-from diskette import fetch
+from diskette import conf, fetch
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import UsageError
 from diskette.core.wording import stat_words
 from diskette.management.base import FAILED, DisketteCommand
 from diskette.runs import start_load
+
+YES = "yes"
 
 
 class Command(DisketteCommand):
@@ -52,6 +54,11 @@ class Command(DisketteCommand):
             help="load what is whole of a damaged archive; what is left out is listed",
         )
         add("--checksum", help="the SHA-256 or BLAKE2b that the archive must have")
+        add(
+            "--into",
+            metavar="ENVIRONMENT",
+            help="this project's DISKETTE_ENVIRONMENT, to load an archive of another one",
+        )
         add("--no-safety-dump", action="store_true", help="do not dump what is replaced first")
         add("--keep", action="store_true", help="accepted: an archive is always kept")
         self.add_enqueue(parser)
@@ -69,36 +76,60 @@ class Command(DisketteCommand):
             "drop_stale": options["drop_stale"],
             "salvage": options["salvage"],
             "checksum": None if options["checksum"] == "no" else options["checksum"],
+            "into": options["into"],
             "safety": False if options["no_safety_dump"] else None,
             "check": options["check"],
         }
         archive = fetch.named(options["archive"])
         if options["ask"] and not options["check"]:
-            self._ask(archive, options)
+            chosen["into"] = self._ask(archive, options)
         self.start(options, lambda **common: start_load(archive, **chosen, **common))
 
-    def _ask(self, archive: str, options: dict[str, Any]) -> None:
+    def _ask(self, archive: str, options: dict[str, Any]) -> str | None:
+        """Where it is loaded into, as `--into` says or the person who was asked."""
         if options["format"] == "json":
             raise UsageError("--format json cannot ask: add --no-input if you are sure.")
-        self.stderr.write(self._question(archive, options), str)
+        info = fetch.describe(archive)
+        self.stderr.write(self._question(archive, info, options), str)
+        wanted = _to_be_typed(info, options["into"])
+        typed = self._typed(f"Type {wanted} to go on: ")
+        if (typed if wanted != YES else typed.lower()) != wanted:
+            raise CommandError("Nothing was loaded.", returncode=FAILED)
+        into: str | None = options["into"] if wanted == YES else typed
+        return into
+
+    def _typed(self, question: str) -> str:
         try:
-            answer = input("Type yes to go on: ")
+            return input(question).strip()
         except EOFError:
             raise UsageError("Nobody answered. Add --no-input to load without asking.") from None
-        if answer.strip().lower() != "yes":
-            raise CommandError("Nothing was loaded.", returncode=FAILED)
 
-    def _question(self, archive: str, options: dict[str, Any]) -> str:
+    def _question(self, archive: str, info: ArchiveInfo | None, options: dict[str, Any]) -> str:
         what = " and ".join(
             word
             for word, left_out in (("rows", options["no_data"]), ("files", options["no_storages"]))
             if not left_out
         )
-        info = fetch.describe(archive)
         holds = f" ({_size(info)})" if info else ""
         verb = "be merged into" if options["mode"] == "merge" else "replace those of"
         shown = fetch.without_secrets(archive) if fetch.is_url(archive) else archive
-        return f"The {what} of {shown}{holds} will {verb} this project."
+        return f"The {what} of {shown}{holds} will {verb} this project{_here(info)}."
+
+
+def _origin(info: ArchiveInfo | None) -> str:
+    """The environment that an archive was made in, where it is told and is another one."""
+    there = info.manifest.environment if info and info.manifest else ""
+    return there if conf.environment() and there != conf.environment() else ""
+
+
+def _to_be_typed(info: ArchiveInfo | None, into: str | None) -> str:
+    """A name cannot be typed by habit, as yes can."""
+    return conf.environment() if _origin(info) and into is None else YES
+
+
+def _here(info: ArchiveInfo | None) -> str:
+    there, here = _origin(info), conf.environment()
+    return f", which is {here!r}; the archive was made in {there!r}" if there else ""
 
 
 def _size(info: ArchiveInfo) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from benchmarks.engines import Engine
 from benchmarks.places import Place
-from tests.kills.drill.states import NOWHERE, Held, Picture, highest_counters, leftovers, picture
+from tests.kills.drill.states import NOWHERE, Held, Picture, highest_counters, picture
 from tests.kills.drill.trees import Trees, files_of
+from tests.leftovers import rows_left
 from worker.servers import spawn
 from worker.sites import ROOT, Site
 
@@ -73,7 +74,7 @@ class Arena:
         journals = self.site.directory.glob("live.sqlite3-*")
         files = [path.name for path in (*workspaces, *journals)]
         files += self.trees.leftovers() if self.trees else []
-        return [*files, *leftovers(self.engine, self.site.database_url)]
+        return [*files, *rows_left(self.site.database_url)]
 
 
 def prepare(engine: Engine, directory: Path, rows: int, files: int = 0) -> Arena:

@@ -16,7 +16,8 @@ from signal import SIGKILL
 from typing import Any
 
 from tests.kills.drill.arena import Arena
-from tests.kills.drill.states import Held, Picture, connected, counted
+from tests.kills.drill.states import Held, Picture
+from tests.leftovers import connected, counted
 from worker.sites import COMMAND_SECONDS
 
 LOOK_SECONDS = 0.002
