@@ -372,11 +372,7 @@ def _workers(limits: Limits, *, at_work: bool) -> _Answer:
 
 def _served_queues() -> dict[str, set[str]]:
     """By worker, the queues it serves. Raises OperationalError or OSError without a broker."""
-    transport: dict[str, Any] = dict(current_app.conf.broker_transport_options or {})
-    with current_app.connection_for_read() as connection:
-        if "redis" in str(connection.transport.driver_type):
-            # A server that is frozen takes connections and says nothing for ever.
-            connection.transport_options = transport | {"socket_timeout": ANSWER_SECONDS * 2}
+    with messages.connected() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=ANSWER_SECONDS)
         inspect = current_app.control.inspect(timeout=ANSWER_SECONDS, connection=connection)
         answers = inspect.active_queues() or {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from celery import current_app
+from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from diskette import conf
@@ -16,6 +18,7 @@ from diskette.models import Step
 logger = logger_of(__name__)
 
 MADE_UP = "default"
+ANSWER_SECONDS = 4
 RETRY_POLICY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3}
 
 
@@ -27,8 +30,9 @@ def has_application() -> bool:
 def send(steps: Iterable[Step]) -> None:
     """Ask workers for these steps. Raises BrokerUnreachable."""
     try:
-        for step in steps:
-            _send(step)
+        with connected() as connection:
+            for step in steps:
+                _send(step, connection)
     except (OperationalError, OSError) as error:
         broker = current_app.connection_for_write().as_uri()
         raise BrokerUnreachable(broker, str(error)) from error
@@ -42,7 +46,20 @@ def publish(steps: Iterable[Step]) -> None:
         logger.warning("steps wait for the next sweep: %s", error)
 
 
-def _send(step: Step) -> None:
+@contextmanager
+def connected() -> Iterator[Connection]:
+    """A connection of one's own, opened when it is needed, that never waits for ever.
+
+    A Redis that is frozen takes connections and says nothing; kombu sets no limit by itself.
+    """
+    with current_app.connection_for_write() as connection:
+        if "redis" in str(connection.transport.driver_type):
+            limits = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+            connection.transport_options = {**(connection.transport_options or {}), **limits}
+        yield connection
+
+
+def _send(step: Step, connection: Connection) -> None:
     queue = conf.load_queue() if step.run.kind == Kind.LOAD else conf.queue()
     current_app.send_task(
         f"diskette.{step.name}",
@@ -51,4 +68,5 @@ def _send(step: Step) -> None:
         queue=queue,
         ignore_result=True,
         retry_policy=RETRY_POLICY,
+        connection=connection,
     )

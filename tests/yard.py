@@ -180,8 +180,9 @@ class Yard:
 
     @contextmanager
     def queue(self) -> Iterator[Celery]:
-        """What sends messages as anybody could who reaches the broker."""
+        """What sends messages as anybody could who reaches the broker, and gives up in time."""
         with Celery("anybody", broker=self.site.broker_url, set_as_current=False) as app:
+            app.conf.broker_transport_options = {"socket_timeout": 2, "max_retries": 1}
             yield app
 
     def lose_messages(self) -> None:

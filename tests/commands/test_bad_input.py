@@ -90,6 +90,21 @@ def test_a_broker_that_is_down_is_named_and_nothing_stays_open(project, settings
     assert Run.objects.get().state == "failed"
 
 
+def test_a_broker_that_is_frozen_is_named_in_time(project, private_redis):
+    from celery import Celery
+
+    private_redis.freeze()
+    frozen = Celery("frozen", broker=private_redis.url, set_as_current=True)
+    try:
+        done = run("diskette_dump", "--enqueue")
+    finally:
+        frozen.close()
+        private_redis.thaw()
+    assert done.code == 1
+    assert "Timeout" in done.err
+    assert Run.objects.get().state == "failed"
+
+
 def test_an_archive_that_is_not_there_is_named(project):
     done = run("diskette_load", "nowhere.tar", "--no-input")
     assert done.code == 1
