@@ -32,7 +32,7 @@ from diskette.models import HEALTH, SWEEP, Archive, Now, Run, Sighting, Step, st
 from diskette.steps import prune
 
 CODES = (
-    *("archive-late", "archive-size", "drill-late", "destination-away", "destination-full"),
+    *("too-old", "archive-size", "drill-late", "destination-away", "destination-full"),
     *("failures-in-a-row", "run-open", "sweep-late", "workers-away", "broker-away"),
 )
 """Every problem that a report may have; metrics name them also while they are none."""
@@ -168,7 +168,7 @@ def _late(ours: Sequence[ArchiveInfo], limits: Limits, now: datetime) -> Iterato
         age = _words(now - ours[0].instant)
         what = f"The newest archive, {ours[0].name}, is {age} old; {_words(allowed)} are allowed."
     yield _problem(
-        "archive-late",
+        "too-old",
         what,
         "`manage.py diskette_dump` makes one now. Why none was made: `manage.py diskette_status`.",
     )

@@ -39,6 +39,17 @@ def test_every_finding_code_has_its_section_and_every_section_its_code():
     assert len(sections) == len(set(sections))
 
 
+def test_the_codes_that_others_rely_on_stay():
+    promised = """
+        foreignkey-missing stale-contenttype stale-permission order plugin-before-parent hidden-rows
+        uncovered-model excluded-target unknown-model unknown-field migration-mismatch
+        unique-conflict null-conflict value-out-of-range row-count-mismatch digest-mismatch
+        checksum-mismatch member-missing unsafe-member unsupported-format no-space file-vanished
+        file-changed file-unreadable snapshot-lost lease-lost too-old
+    """
+    assert set(promised.split()) <= codes_in(ROOT / "diskette")
+
+
 def test_every_dependency_has_its_reason():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, groups = settings["project"], settings["dependency-groups"]

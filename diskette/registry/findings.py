@@ -24,7 +24,7 @@ def of_order(
     arranged: Sequence[str],
     needs: Mapping[str, Mapping[str, Relation]],
 ) -> Iterator[Finding]:
-    """One for each definition that had to move behind another one."""
+    """One for each definition that had to move behind another one; most are plugins of it."""
     was = {name: place for place, name in enumerate(configured)}
     now = {name: place for place, name in enumerate(arranged)}
     for name in arranged:
@@ -33,7 +33,7 @@ def of_order(
                 yield _on(
                     relation,
                     Finding(
-                        code="order",
+                        code="plugin-before-parent" if relation.need is Need.PARENT else "order",
                         severity=Severity.WARNING,
                         definition=name,
                         message=f"Definition {name!r} comes after {needed!r}, not before it: "

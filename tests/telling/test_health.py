@@ -87,7 +87,7 @@ def test_without_an_archive_a_dump_is_asked_for_and_helps(project):
 def test_an_archive_of_the_night_before_last_is_late(night):
     night(2)
     (problem,) = health.examine().problems
-    assert (problem.code, problem.severity) == ("archive-late", "error")
+    assert (problem.code, problem.severity) == ("too-old", "error")
     assert problem.message == "The newest archive, 2.tar, is 2 days old; 26 hours are allowed."
     night(1)
     assert codes() == []
@@ -96,9 +96,9 @@ def test_an_archive_of_the_night_before_last_is_late(night):
 def test_what_is_not_of_all_applications_or_damaged_is_no_nights_archive(night, project):
     night(2)
     assert run("diskette_dump", "--app", "accounts").code == 0
-    assert codes() == ["archive-late"]
+    assert codes() == ["too-old"]
     night(0.1).write_bytes(b"cut off")
-    assert codes() == ["archive-late"]
+    assert codes() == ["too-old"]
     assert run("diskette_dump").code == 0
     assert codes() == []
 
@@ -321,7 +321,7 @@ def test_monitors_get_one_document_and_an_exit_code(project):
     shape = json.loads(done.out)
     assert done.code == 4
     assert (shape["healthy"], shape["label"]) == (False, "tests")
-    assert [each["code"] for each in shape["problems"]] == ["archive-late"]
+    assert [each["code"] for each in shape["problems"]] == ["too-old"]
     assert shape["figures"]["failures_in_a_row"] == {"dump": 0, "drill": 0, "prune": 0}
 
 
@@ -347,7 +347,7 @@ def test_prometheus_gets_numbers_and_no_exit_code(archive):
     assert set(_codes_of(ast.parse(source.read_text()), source)) == set(health.CODES)
     assert {f"diskette_problem {code}" for code in health.CODES} <= set(found)
     assert found["diskette_healthy"] == 0
-    assert found["diskette_problem archive-late"] == 1
+    assert found["diskette_problem too-old"] == 1
     assert found["diskette_problem run-open"] == 0
     assert found["diskette_failures_in_a_row dump"] == 0
     assert found["diskette_success_timestamp_seconds dump"] > 0

@@ -40,7 +40,7 @@ class Command(DisketteCommand):
         else:
             for finding in sorted(found, key=lambda each: list(Severity).index(each.severity)):
                 self.stdout.write("\n".join(finding_lines(finding)))
-            if any(finding.code == "order" for finding in found):
+            if any(finding.code in ("order", "plugin-before-parent") for finding in found):
                 self.stdout.write(f"The order that loads: {', '.join(order)}.")
             self.stdout.write(_summary(found, data=options["data"]))
         if any(finding.severity is Severity.ERROR for finding in found):
