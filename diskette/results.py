@@ -20,7 +20,7 @@ from django_celery_results.models import TaskResult
 from diskette import conf, engine
 from diskette.core.exceptions import RunCancelled, RunFailed
 from diskette.core.plan import ENDED, State
-from diskette.core.report import JSON, Severity, distinct
+from diskette.core.report import JSON, Finding, Severity, distinct
 from diskette.models import Run, Step
 
 logger = logging.getLogger(__name__)
@@ -95,12 +95,17 @@ def run_shape(run: Run, steps: Sequence[Step] = ()) -> dict[str, JSON]:
 
 
 def failure_of(run: Run) -> RunFailed | RunCancelled:
-    """What a run that ended without its result raises."""
+    """What a run that ended without its result raises: its first error, with the cure."""
     if run.state == State.CANCELLED:
         return RunCancelled(str(run.pk))
     errors = [f for f in run.all_findings if f.severity == Severity.ERROR]
     first = next(iter(errors or run.all_findings), None)
-    return RunFailed(str(run.pk), first.message if first else "see its steps")
+    more = f" Its other errors: {len(errors) - 1}." if len(errors) > 1 else ""
+    return RunFailed(str(run.pk), f"{_told(first)}{more}" if first else "see its steps")
+
+
+def _told(finding: Finding) -> str:
+    return f"{finding.message} {finding.hint}".strip()
 
 
 def _on_step(*, step: Step, **_: object) -> None:
