@@ -102,6 +102,50 @@ def foreignkey_missing(
     )
 
 
+def keys_not_written(
+    model: type[Model], field: str, target: type[Model], sample: Sample
+) -> Finding:
+    """References by key to rows that the archive has without their keys."""
+    label, there = model._meta.label, target._meta.label
+    return Finding(
+        code="natural-primary",
+        severity=Severity.ERROR,
+        message=f"{label}.{field} refers in {rows(sample.count)} to {there} by key "
+        f"({listed(sample.keys)}), but the archive has {there} without its keys "
+        "(natural_primary): nobody can tell which rows are meant.",
+        hint=f"Where the archive is made, remove 'natural_primary' from the definition of {there}, "
+        f"or set 'natural_foreign': True in that of {label} if {field} is a foreign key; then "
+        "dump again.",
+        model=label,
+        field=field,
+        target=there,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
+def keys_left_out(
+    model: type[Model], field: str, target: type[Model], sample: Sample, *, by: str
+) -> Finding:
+    """Generic references by key to rows that a definition, `by`, writes without their keys."""
+    label, there = model._meta.label, target._meta.label
+    return Finding(
+        code="natural-primary",
+        severity=Severity.ERROR,
+        message=f"Definition {by!r} writes {there} without its keys (natural_primary), but "
+        f"{label}.{field} refers in {rows(sample.count)} to {there} by key "
+        f"({listed(sample.keys)}): a load cannot tell which is meant, and refuses.",
+        hint=f"Remove 'natural_primary' from {by!r}, then dump again.",
+        model=label,
+        field=field,
+        target=there,
+        keys=sample.keys,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
 def foreignkey_left_dangling(
     model: type[Model], field: str, target: type[Model], sample: Sample
 ) -> Finding:

@@ -16,7 +16,7 @@ from django.db.models import Model
 
 from diskette.core.report import JSON, Finding
 from diskette.data import constraints, findings, natural, needs, sampling, tables, undeclared
-from diskette.data.engines.staging import REFUSED, batches
+from diskette.data.engines.staging import KEYLESS, REFUSED, batches
 from diskette.data.findings import SAMPLE, Sample
 from diskette.data.kinds import AnyField
 from diskette.data.outcome import Mode, Outcome
@@ -57,7 +57,8 @@ def unresolved(
     outcome = replace(staging.outcome(models, Mode.REPLACE), neighbours=around, alone=True)
     with staging.engine.explained(), staging.engine.opened(writing=True):
         natural.resolve(outcome)
-        return [each for model in outcome.models for each in _of_references(outcome, model)]
+        keyless = _keyless(outcome)
+        return [e for model in outcome.models for e in _of_references(outcome, model, keyless)]
 
 
 def of_rows(
@@ -130,20 +131,37 @@ def _forget(outcome: Outcome, model: type[Model], reference: AnyReference) -> No
 
 
 def _problems(outcome: Outcome) -> Iterator[Finding]:
+    keyless = _keyless(outcome)
     for model in outcome.models:
-        yield from _of_references(outcome, model)
+        yield from _of_references(outcome, model, keyless)
         yield from _of_columns(outcome, model)
         yield from _of_constraints(outcome, model)
     for model in _staying(outcome):
         yield from _left_dangling(outcome, model)
 
 
-def _of_references(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
+def _keyless(outcome: Outcome) -> Sequence[type[Model]]:
+    """Models of which the archive has rows without their keys, which got new ones."""
+    named = (model for model in outcome.models if hasattr(model, "natural_key"))
+    return [model for model in named if outcome.engine.scalar(_count_keyless(outcome, model))]
+
+
+def _count_keyless(outcome: Outcome, model: type[Model]) -> str:
+    return f"SELECT count(*) FROM {outcome.engine.staged(model)} WHERE {KEYLESS} = 1"
+
+
+def _of_references(
+    outcome: Outcome, model: type[Model], keyless: Sequence[type[Model]]
+) -> Iterator[Finding]:
     """Staged rows that refer to what will not be there."""
+    yield from _by_generic_key(outcome, model, keyless)
     for reference in tables.references(model):
         yield from _unnamed(outcome, model, reference)
         referred = tables.target(reference)
         if not outcome.has(referred):
+            continue
+        if referred in keyless and (sample := _by_key(outcome, model, reference)):
+            yield findings.keys_not_written(model, reference.name, referred, sample)
             continue
         missing = (
             f"FROM {outcome.engine.staged(model)} AS referring WHERE {_dangles(outcome, reference)}"
@@ -154,6 +172,33 @@ def _of_references(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
                 model, reference.name, referred, sample, loaded=loaded
             )
             yield finding if tables.is_enforced(reference) else findings.tolerated(finding)
+
+
+def _by_key(outcome: Outcome, model: type[Model], reference: AnyReference) -> Sample | None:
+    """The rows that say by primary key, and not by natural key, what they refer to."""
+    if not reference.target_field.primary_key:
+        return None
+    engine = outcome.engine
+    rows = f"FROM {engine.staged(model)} AS referring WHERE {engine.column(reference)} IS NOT NULL"
+    if reference in tables.natural_references(model):
+        rows += f" AND {engine.natural(model, reference)} IS NULL"
+    return _sample(outcome, model, reference, rows)
+
+
+def _by_generic_key(
+    outcome: Outcome, model: type[Model], keyless: Sequence[type[Model]]
+) -> Iterator[Finding]:
+    """The same of generic foreign keys, which know no other way."""
+    engine = outcome.engine
+    for generic in tables.generic_references(model):
+        for referred in keyless:
+            rows = (
+                f"FROM {engine.staged(model)} AS referring WHERE {engine.column(generic.kind)}"
+                f" = {generic.kind_of(referred, engine.database)}"
+                f" AND {engine.column(generic.key)} IS NOT NULL"
+            )
+            if sample := _sample(outcome, model, generic.key, rows):
+                yield findings.keys_not_written(model, generic.name, referred, sample)
 
 
 def _unnamed(outcome: Outcome, model: type[Model], reference: AnyReference) -> Iterator[Finding]:

@@ -21,7 +21,8 @@ from diskette.core.report import JSON, Finding
 from diskette.data import findings, probing, sampling, tables
 from diskette.data.engines.reading import Condition, Reading, reading_of
 from diskette.data.findings import CONTENT_TYPE, PERMISSION, SAMPLE, Sample
-from diskette.data.tables import AnyReference
+from diskette.data.kinds import AnyField
+from diskette.data.tables import AnyReference, Generic
 
 MADE_BY_MIGRATE = (CONTENT_TYPE, PERMISSION)
 ALL_ROWS = Condition()
@@ -112,6 +113,12 @@ def referring(table: Table, reference: AnyReference) -> Sample | None:
     return _sample(table, reference, "1 = 1")
 
 
+def by_generic_key(table: Table, generic: Generic, referred: type[Model]) -> Sample | None:
+    """The rows that refer to a model's by a generic foreign key, which holds their keys."""
+    kind = generic.kind_of(referred, table.using)
+    return _sample(table, generic.key, f"referring.{table.quoted(generic.kind)} = {kind}")
+
+
 def stale(table: Table) -> Iterator[Finding]:
     """References to content types, and their permissions, of models no longer installed."""
     for reference in tables.references(table.model):
@@ -160,7 +167,7 @@ def shared_natural_keys(table: Table) -> Sample | None:
 
 
 def _sample(
-    table: Table, reference: AnyReference, condition: str, parameters: Sequence[Any] = ()
+    table: Table, reference: AnyField, condition: str, parameters: Sequence[Any] = ()
 ) -> Sample | None:
     """Of dumped rows that refer to something and of which the condition holds."""
     own = table.dumped

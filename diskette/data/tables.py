@@ -7,12 +7,13 @@ generated column the database's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import ForeignKey, ForeignObjectRel, Model
+from django.db.models import ForeignKey, ForeignObjectRel, Model, QuerySet
 
 from diskette import conf
 from diskette.core.report import JSON
@@ -53,6 +54,32 @@ def has_fields(model: type[Model], names: Sequence[str]) -> bool:
 def references(model: type[Model]) -> tuple[AnyReference, ...]:
     """The foreign keys of this table: one-to-one and parent links among them."""
     return tuple(field for field in stored_fields(model) if isinstance(field, ForeignKey))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generic:
+    """A generic foreign key: a content type and a primary key of that kind's."""
+
+    name: str
+    kind: AnyReference
+    key: AnyField
+
+    def kind_of(self, referred: type[Model], using: str) -> int:
+        """The key of a model's content type; 0: it has none in that database."""
+        kinds: QuerySet[Any] = QuerySet(target(self.kind), using=using)
+        options = referred._meta
+        found = kinds.filter(app_label=options.app_label, model=options.model_name)
+        return int(found.values_list("pk", flat=True).first() or 0)
+
+
+def generic_references(model: type[Model]) -> Iterator[Generic]:
+    """The generic foreign keys whose columns stand in this table."""
+    own = {field.name: field for field in stored_fields(model)}
+    for each in model._meta.private_fields:
+        kind = own.get(getattr(each, "ct_field", ""))
+        key = own.get(getattr(each, "fk_field", ""))
+        if isinstance(kind, ForeignKey) and key is not None:
+            yield Generic(name=each.name, kind=kind, key=key)
 
 
 def concrete(model: type[Model]) -> type[Model]:

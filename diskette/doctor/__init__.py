@@ -78,6 +78,7 @@ def of_data(patient: Patient) -> list[Finding]:
     ]
     found += [_of_gap(gap, dumped) for gap in patient.resolution.gaps]
     found += _of_natural_keys(patient)
+    found += _of_generic_keys(patient, dumped)
     found += _of_uncovered(patient)
     if patient.storages:
         others = patient.beside(dumped)
@@ -116,6 +117,19 @@ def _of_natural_keys(patient: Patient) -> Iterator[Finding]:
         if sample := soundness.shared_natural_keys(patient.table(model, definition.database)):
             yield findings.shared_natural_keys(model, sample, definition=definition.name, cure=cure)
         patient.tick(0)
+
+
+def _of_generic_keys(
+    patient: Patient, dumped: Mapping[type[Model], Table]
+) -> Iterator[Finding]:
+    """One for each generic foreign key that holds keys which its targets are written without."""
+    definitions = [each for each in patient.resolution.definitions if each.natural_primary]
+    keyless = [(e.name, m) for e in definitions for m in e.models if hasattr(m, "natural_key")]
+    for model, table in dumped.items():
+        for generic in tables.generic_references(model):
+            for name, referred in keyless:
+                if sample := soundness.by_generic_key(table, generic, referred):
+                    yield findings.keys_left_out(model, generic.name, referred, sample, by=name)
 
 
 def _naturally_written(

@@ -322,6 +322,30 @@ def test_natural_keys_that_are_not_unique(project, settings, monkeypatch):
     assert library.Series.objects.get().publisher == both[1]
 
 
+def test_keys_that_only_generic_references_hold(project, settings):
+    """9: rows are written without the keys that others refer to; the cure is to write them."""
+    publishers = {"models": ["library.Publisher"], "natural_primary": True}
+    settings.DISKETTE_APPS = [["publishers", publishers], ["notes", {"models": ["library.Note"]}]]
+    publisher = library.Publisher.objects.create(pk=7, name="p")
+    library.Note.objects.create(subject=publisher, text="x")
+    (told,) = found("diskette_check", "--data")["natural-primary"]
+    assert (told["model"], told["field"], told["keys"]) == ("library.Note", "subject", ["7"])
+    assert "Remove 'natural_primary' from 'publishers'" in told["hint"]
+    done = run("diskette_dump", "--no-storages")
+    assert done.code == 4
+    refused = load(done.last_line)
+    assert refused.code == 4
+    last = refused.err.strip().splitlines()[-1]
+    assert "by key (7)" in last
+    assert "remove 'natural_primary' from the definition of library.Publisher" in last
+
+    del publishers["natural_primary"]
+    assert run("diskette_dump", "--no-storages").code == 0
+    library.Publisher.objects.all().delete()
+    assert load("latest").code == 0
+    assert library.Note.objects.get().subject.name == "p"
+
+
 class TestFiles:
     """10: rows name files that are not there, and files that no row names."""
 

@@ -101,6 +101,45 @@ def test_a_target_that_is_not_in_the_archive_is_looked_for_in_the_database(archi
     assert "DISKETTE_APPS" in finding.hint
 
 
+def test_keys_of_rows_that_came_without_theirs_are_refused(archive, using):
+    """The archive's 2 was "b"; here, rows being numbered anew, it would be another."""
+    archive.write(library.Publisher, {"name": "a"}, {"name": "b"})
+    archive.write(
+        library.Series,
+        {"pk": 1, "publisher": 2, "title": "by key"},
+        {"pk": 2, "publisher": ["a"], "title": "by natural key"},
+    )
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.code, finding.severity) == ("natural-primary", Severity.ERROR)
+    assert (finding.model, finding.field) == ("library.Series", "publisher")
+    assert (finding.keys, finding.objects, finding.count) == ((2,), (1,), 1)
+    assert "'natural_foreign': True" in finding.hint
+
+
+def test_generic_references_to_rows_that_came_without_their_keys_are_refused(archive, using):
+    archive.write(library.Publisher, {"name": "a"})
+    archive.write(
+        library.Note,
+        {"pk": 1, "content_type": ["library", "publisher"], "object_id": "7", "text": "lost"},
+        {"pk": 2, "content_type": ["library", "mark"], "object_id": "7", "text": "kept"},
+    )
+
+    finding = the_only(problems(archive, using))
+
+    assert (finding.code, finding.field) == ("natural-primary", "subject")
+    assert (finding.keys, finding.objects, finding.count) == (("7",), (1,), 1)
+
+
+def test_zero_with_a_sign_is_told_where_the_engine_has_none(archive, using):
+    archive.write(library.Specimen, {"pk": 1, "float": 0.0}, {"pk": 2, "float": -0.0})
+
+    found = [(each.code, each.field, each.objects) for each in problems(archive, using)]
+
+    assert found == ([] if using == POSTGRESQL else [("value-out-of-range", "float", (2,))])
+
+
 def test_cycles_and_self_references_of_the_archive_hold(archive, using):
     archive.write(library.Author, {"pk": 1, "name": "a", "mentor": 2})
     archive.write(library.Author, {"pk": 1, "name": "a", "mentor": 1})

@@ -80,9 +80,17 @@ Violation = tuple[Any, ...]
 """Table, rowid, referenced table, number of the foreign key: PRAGMA foreign_key_check."""
 
 
+def _number(value: float) -> float:
+    if math.isnan(value):
+        raise ValueError("SQLite has no NaN")
+    if not value and repr(value) == "-0.0":
+        raise ValueError("SQLite has no negative zero")
+    return value
+
+
 SHORTCUTS = {
     Kind.INTEGER: Shortcut(types=frozenset({int})),
-    Kind.FLOAT: Shortcut(types=frozenset({float, int})),
+    Kind.FLOAT: Shortcut(types=frozenset({float, int}), write=_number),
     Kind.BOOLEAN: Shortcut(types=frozenset({bool})),
     Kind.TEXT: Shortcut(types=frozenset({str})),
     Kind.ADDRESS: Shortcut(types=frozenset({str})),
@@ -405,12 +413,6 @@ def _decimal(field: AnyField) -> Write:
         raise ValueError(text)
 
     return write
-
-
-def _number(value: float) -> float:
-    if math.isnan(value):
-        raise ValueError("SQLite has no NaN")
-    return value
 
 
 def _type(staged_column: str) -> str:
