@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.db.models import Model
 
@@ -21,7 +22,9 @@ from diskette.core.manifest import ModelEntry
 from diskette.core.report import JSON
 from diskette.data import lines
 from diskette.data.codec import ModelCodec, codec
+from diskette.data.engines.reading import Condition, Page
 from diskette.data.intake import Tick, lines_of
+from diskette.data.writer import EVERYTHING
 
 BUCKETS = 1024
 SEARCHED = 8
@@ -55,9 +58,15 @@ Rows = Callable[[], Iterator[_Row]]
 
 
 def contrast(
-    entry: ModelEntry, member: Path, model: type[Model], *, using: str, tick: Tick
+    entry: ModelEntry,
+    member: Path,
+    model: type[Model],
+    *,
+    using: str,
+    condition: Condition = EVERYTHING,
+    tick: Tick,
 ) -> Contrast:
-    """Compare a member of an archive with the live table, row by row."""
+    """Compare a member of an archive with live rows, row by row."""
     reader = codec(
         model,
         using=using,
@@ -65,7 +74,7 @@ def contrast(
         natural_primary=not entry.primary_key,
         by_value=entry.by_value,
     )
-    return _contrast(lambda: _archived(reader, member), lambda: _live(reader, tick))
+    return _contrast(lambda: _archived(reader, member), lambda: _live(reader, condition, tick))
 
 
 def _contrast(archived: Rows, live: Rows) -> Contrast:
@@ -105,11 +114,12 @@ def _archived(reader: ModelCodec, member: Path) -> Iterator[_Row]:
         yield _row(line, digest)
 
 
-def _live(reader: ModelCodec, tick: Tick) -> Iterator[_Row]:
-    for page in reader.writer.pages():
-        tick(0)
-        for line, canonical in zip(*reader.writer.spell(page), strict=True):
-            yield _row(line, lines.row_digest(canonical))
+def _live(reader: ModelCodec, condition: Condition, tick: Tick) -> Iterator[_Row]:
+    with closing(cast("Generator[Page]", reader.writer.pages(condition))) as pages:
+        for page in pages:
+            tick(0)
+            for line, canonical in zip(*reader.writer.spell(page), strict=True):
+                yield _row(line, lines.row_digest(canonical))
 
 
 def _row(line: bytes, digest: int) -> _Row:

@@ -24,7 +24,7 @@ from diskette.core.relay import Relay
 from diskette.core.report import Finding, Severity
 from diskette.data import lines
 from diskette.data.codec import codec
-from diskette.data.engines.reading import Estimate, Page, reading_of
+from diskette.data.engines.reading import Condition, Estimate, Page, reading_of
 from diskette.data.findings import rows as counted
 from diskette.data.writer import EVERYTHING, LineWriter, Unreadable
 
@@ -91,8 +91,9 @@ def dump_model(
         natural_primary=natural_primary and hasattr(model, "natural_key"),
     )
     writer = chosen.writer
+    shown = writer.reading.visible() if default_manager else EVERYTHING
     with _told(model, using), _file(target) as stream, Relay(OneFrame(stream)) as member:
-        total = _write(writer, member, default_manager=default_manager, tick=tick)
+        total = _write(writer, member, shown, tick)
         hidden = writer.reading.count() - total.rows if default_manager else 0
         written = member.close()
     return ModelPart(
@@ -118,13 +119,13 @@ def digest_model(
     natural_foreign: bool = False,
     natural_primary: bool = False,
     by_value: Collection[str] = (),
-    default_manager: bool = False,
+    condition: Condition = EVERYTHING,
     tick: Tick,
 ) -> tuple[int, str]:
     """Rows and row digest of a live table, as a dump of it would say.
 
     `natural_primary`: of rows without their keys. `by_value`: references that stand as they are
-    with `natural_foreign`, too.
+    with `natural_foreign`, too. `condition`: which rows.
     """
     chosen = codec(
         model,
@@ -134,7 +135,7 @@ def digest_model(
         by_value=by_value,
     )
     with _told(model, using):
-        total = _write(chosen.writer, None, default_manager=default_manager, tick=tick)
+        total = _write(chosen.writer, None, condition, tick)
     return total.rows, lines.digest_hex(total.digest)
 
 
@@ -168,18 +169,18 @@ def _sample(writer: LineWriter) -> list[bytes]:
     return sample
 
 
-def _write(writer: LineWriter, sink: Relay | None, *, default_manager: bool, tick: Tick) -> _Total:
-    condition = writer.reading.visible() if default_manager else EVERYTHING
+def _write(writer: LineWriter, sink: Relay | None, condition: Condition, tick: Tick) -> _Total:
     total = _Total()
-    for page in writer.pages(condition):
-        written, canonical = writer.spell(page)
-        total.digest += sum(map(lines.row_digest, canonical))
-        chunk = b"\n".join([*written, b""])
-        if sink is not None:
-            sink.write(chunk)
-        total.rows += len(written)
-        total.bytes += len(chunk)
-        tick(len(written))
+    with closing(cast("Generator[Page]", writer.pages(condition))) as pages:
+        for page in pages:
+            written, canonical = writer.spell(page)
+            total.digest += sum(map(lines.row_digest, canonical))
+            chunk = b"\n".join([*written, b""])
+            if sink is not None:
+                sink.write(chunk)
+            total.rows += len(written)
+            total.bytes += len(chunk)
+            tick(len(written))
     return total
 
 

@@ -18,6 +18,7 @@ from diskette.core.fence import Fence, unfenced
 from diskette.core.manifest import ModelEntry
 from diskette.core.report import Finding
 from diskette.data import findings, lines, tables
+from diskette.data.engines.reading import Condition
 from diskette.data.engines.staging import EngineStaging
 from diskette.data.intake import Intake, Tick
 from diskette.data.outcome import Mode, Outcome
@@ -131,6 +132,11 @@ class Staging:
             mode=Mode(mode),
             added=self.added,
         )
+
+    def became(self, model: type[Model]) -> Condition:
+        """Which live rows a model's staged ones are, once applied. Asked of an opened engine."""
+        keys = ", ".join(self.engine.key_columns(model))
+        return Condition(f" WHERE ({keys}) IN (SELECT {keys} FROM {self.engine.staged(model)})")
 
     def take_over(self) -> None:
         """End what an earlier copy of the step at hand, taken for dead, still holds."""

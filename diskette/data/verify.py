@@ -11,13 +11,22 @@ from diskette.core.report import Finding
 from diskette.data import findings
 from diskette.data.contrast import Contrast, contrast
 from diskette.data.dump import Tick, digest_model
+from diskette.data.engines.reading import Condition
+from diskette.data.writer import EVERYTHING
 
 
-def verify(entry: ModelEntry, member: Path, *, using: str, tick: Tick) -> list[Finding]:
-    """How the live table differs from what the manifest promises; nothing: it does not.
+def verify(
+    entry: ModelEntry,
+    member: Path,
+    *,
+    using: str,
+    condition: Condition = EVERYTHING,
+    tick: Tick,
+) -> list[Finding]:
+    """How the live rows differ from what the manifest promises; nothing: they do not.
 
-    Where it does, the rows are compared with the archive's `member`, and some are named. Only
-    after a load that replaced: merged tables have no digest of their own.
+    Where they do, they are compared with the archive's `member`, and some are named.
+    `condition`: which rows, where the table has others besides, as after a merge.
     """
     model = registry.find_model(entry.model)
     if model is None:
@@ -28,11 +37,14 @@ def verify(entry: ModelEntry, member: Path, *, using: str, tick: Tick) -> list[F
         natural_foreign=entry.natural_foreign,
         natural_primary=not entry.primary_key,
         by_value=entry.by_value,
+        condition=condition,
         tick=tick,
     )
     found = findings.differences(entry, rows, digest, where=f"the database {using}")
     if found:
-        differing = contrast(entry, member, model, using=using, tick=tick)
+        differing = contrast(
+            entry, member, model, using=using, condition=condition, tick=tick
+        )
         found = [_with_sample(each, differing) for each in found]
     return found
 

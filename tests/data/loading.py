@@ -24,9 +24,11 @@ from diskette.data import lines
 from diskette.data.apply import apply
 from diskette.data.codec import codec
 from diskette.data.dump import dump_model
+from diskette.data.engines.reading import Condition
 from diskette.data.integrity import check
 from diskette.data.stage import StageReport, Staging
 from diskette.data.verify import verify
+from diskette.data.writer import EVERYTHING
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -160,11 +162,15 @@ class Loading:
         return self
 
     def verify(self) -> list[Finding]:
-        return [
-            finding
-            for model, entry in self.archive.entries.items()
-            for finding in verify(entry, self.archive.path(model), using=self.using, tick=nothing)
-        ]
+        if self.mode != "merge":
+            return [each for model in self.models for each in self._verified(model, EVERYTHING)]
+        with self.staging.engine.opened(writing=False):
+            became = self.staging.became
+            return [each for model in self.models for each in self._verified(model, became(model))]
+
+    def _verified(self, model: type[Model], condition: Condition) -> list[Finding]:
+        entry, path = self.archive.entries[model], self.archive.path(model)
+        return verify(entry, path, using=self.using, condition=condition, tick=nothing)
 
     def drop(self) -> None:
         self.staging.drop()

@@ -247,7 +247,8 @@ class TestMerge:
 
         loading = Loading(archive, using, mode="merge").stage()
         assert loading.check() == []
-        loading.apply().drop()
+        assert loading.apply().verify() == []
+        loading.drop()
 
         found = rows.order_by("pk").values_list("pk", "name")
         assert list(found) == [(1, "kept"), (2, "new"), (3, "added")]
@@ -262,7 +263,8 @@ class TestMerge:
 
         loading = Loading(archive, using, mode="merge").stage()
         assert loading.check() == []
-        loading.apply().drop()
+        assert loading.apply().verify() == []
+        loading.drop()
 
         assert library.Mark.objects.using(using).count() == 2
         seats = library.Seat.objects.using(using).order_by("number").values_list("number", "shelf")
@@ -276,6 +278,21 @@ class TestMerge:
 
         loading = Loading(archive, using, mode="merge").stage()
         assert errors(loading.check()) == []
-        loading.apply().drop()
+        assert loading.apply().verify() == []
+        loading.drop()
 
         assert snapshot(using, models) == before
+
+    def test_rows_that_differ_afterwards_are_named_and_no_others(self, tmp_path, using):
+        rows = library.Genre.objects.using(using)
+        rows.create(pk=1, name="kept")
+        archive = Archive(tmp_path)
+        archive.write(library.Genre, {"pk": 2, "name": "a"}, {"pk": 3, "name": "b"})
+
+        loading = Loading(archive, using, mode="merge").stage().apply()
+        rows.filter(pk=3).update(name="c")
+        (finding,) = loading.verify()
+        loading.drop()
+
+        assert (finding.code, finding.model) == ("digest-mismatch", "library.Genre")
+        assert (finding.objects, finding.field) == ((3,), "name")
