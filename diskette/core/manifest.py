@@ -7,7 +7,7 @@ types, member names and the format before a value exists. Shape: docs/archive.md
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
@@ -68,6 +68,12 @@ class DefinitionEntry:
     name: str
     database: str
     models: tuple[ModelEntry, ...]
+    filename: str = ""
+    """By which a load may know it, too, as the original's loads did."""
+
+    def is_named(self, words: Collection[str]) -> bool:
+        """Whether one of them is its name, or its file's."""
+        return self.name in words or (bool(self.filename) and self.filename in words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -551,6 +551,7 @@ def _manifest(context: Context) -> tuple[Manifest, dict[str, Path]]:
                 models=tuple(
                     _model_entry(part, order, members) for part in dumped[each.name]["models"]
                 ),
+                filename=each.filename,
             )
             for each in resolution.definitions
         ),

@@ -49,7 +49,7 @@ def select(
     offered = [
         replace(each, models=tuple(e for e in each.models if e.member.name not in left_out))
         for each in manifest.definitions
-        if each.name not in options["exclude"]
+        if not each.is_named(options["exclude"])
     ]
     labels = [entry.model for each in offered for entry in each.models]
     chosen = _chosen(offered, options) if _is_filtered(options) else set(labels)
@@ -70,7 +70,7 @@ def _is_filtered(options: Mapping[str, JSON]) -> bool:
 def _refuse_unknown(manifest: Manifest, options: Mapping[str, JSON]) -> None:
     names = [each.name for each in manifest.definitions]
     for name in (*options["applications"], *options["exclude"]):
-        if name not in names:
+        if not any(each.is_named([name]) for each in manifest.definitions):
             raise UsageError(f"The archive has no definition {name!r}. It has: {', '.join(names)}.")
     labels = {entry.model.lower() for each in manifest.definitions for entry in each.models}
     for label in options.get("models", ()):
@@ -87,7 +87,7 @@ def _chosen(offered: Iterable[DefinitionEntry], options: Mapping[str, JSON]) -> 
         entry.model
         for each in offered
         for entry in each.models
-        if each.name in options["applications"] or entry.model.lower() in models
+        if each.is_named(options["applications"]) or entry.model.lower() in models
     }
     return _closed(named, [e.model for each in offered for e in each.models], _parts)
 

@@ -50,3 +50,17 @@ def test_an_unknown_model_is_wrong_usage(project, archive):
     done = run("diskette_load", str(archive), "--no-input", "--model", "blog.Nothing")
     assert done.code == 2
     assert "'blog.Nothing'" in done.err
+
+
+def test_a_definition_is_known_by_its_filename_too(project, settings):
+    names = {"people": "auth.User", "groups": "auth.Group"}
+    settings.DISKETTE_APPS = [
+        [name, {"models": [label], "filename": f"the-{name}.json"}] for name, label in names.items()
+    ]
+    archive = run("diskette_dump").last_line
+    User.objects.update(first_name="changed")
+    Group.objects.update(name="changed")
+    load(archive, "--exclude-data", "the-groups.json")
+    assert (User.objects.get().first_name, Group.objects.get().name) == ("", "changed")
+    load(archive, "--app", "the-groups.json")
+    assert Group.objects.get().name == "editors"
