@@ -28,6 +28,7 @@ from diskette.registry.resolution import (
     ResolvedDefinition,
     made_from_installed,
     resolve,
+    unabridged,
 )
 
 __all__ = [
@@ -52,5 +53,6 @@ __all__ = [
     "owner_of",
     "relations",
     "resolve",
+    "unabridged",
     "unapplied_migrations",
 ]

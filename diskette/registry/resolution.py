@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from django.apps import apps
@@ -80,6 +80,35 @@ def _resolve(asked_of: str, installed_apps: Sequence[str], only: Sequence[str]) 
     chosen = _chosen(shares, only)
     about = installed.applications if conf.applications() is None else _applications(chosen)
     return _resolution(chosen, shares, about)
+
+
+def unabridged(resolution: Resolution, more: Collection[tuple[ModelType, str]]) -> Resolution:
+    """All rows of all that is defined, by their keys, and of these models in their databases.
+
+    For who wants to have back just what is there.
+    """
+    by_keys = {"natural_foreign": False, "natural_primary": False, "default_manager": False}
+    whole = [replace(each, **by_keys) for each in resolution.definitions]
+    order = load_order({*resolution.load_order, *(model for model, _ in more)})
+    for database in sorted({alias for _, alias in more}):
+        models = tuple(model for model in order if (model, database) in more)
+        whole.append(_undefined(models, database))
+    return replace(resolution, definitions=tuple(whole), load_order=order)
+
+
+def _undefined(models: tuple[ModelType, ...], database: str) -> ResolvedDefinition:
+    name = f"not in DISKETTE_APPS ({database})"
+    return ResolvedDefinition(
+        name=name,
+        database=database,
+        models=models,
+        natural_foreign=False,
+        natural_primary=False,
+        default_manager=False,
+        comments="",
+        filename=default_filename(name),
+        excludes=(),
+    )
 
 
 def made_from_installed() -> tuple[Definition, ...]:

@@ -79,8 +79,12 @@ def options(
     destination: str | None = None,
     filename: str | None = None,
     purpose: str = "dump",
+    besides: Sequence[tuple[str, str]] = (),
 ) -> dict[str, JSON]:
-    """What a dump's row keeps of how it was asked for."""
+    """What a dump's row keeps of how it was asked for.
+
+    `besides`: labels and databases of models that no definition takes, for a safety dump.
+    """
     return {
         "applications": list(applications),
         "data": data,
@@ -89,6 +93,7 @@ def options(
         "destination": str(Path(destination).absolute() if destination else conf.destination()),
         "filename": filename,
         "purpose": purpose,
+        "besides": [list(each) for each in besides],
     }
 
 
@@ -501,7 +506,12 @@ def _resolution(
 ) -> registry.Resolution:
     if not options["data"]:
         return registry.Resolution(definitions=(), load_order=(), findings=())
-    return registry.resolve(options["applications"] if only is None else only)
+    if options["purpose"] != "safety":
+        return registry.resolve(options["applications"] if only is None else only)
+    besides = [(registry.find_model(label), alias) for label, alias in options.get("besides", ())]
+    whole = registry.unabridged(registry.resolve(), [(m, alias) for m, alias in besides if m])
+    chosen = [each for each in whole.definitions if only is None or each.name in only]
+    return replace(whole, definitions=tuple(chosen))
 
 
 def _storages(options: Mapping[str, JSON]) -> tuple[storages.Storage, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from diskette import conf, fetch, registry, storages
@@ -427,12 +428,29 @@ def finish(context: Context) -> StepReport:
 
 def _safety(context: Context) -> dict[str, JSON]:
     """What of what is there is dumped before it is replaced."""
+    besides = _undefined(context)
     return dump.options(
-        data=bool(_models(_manifest(context), context)) and dump.has_rows(),
+        data=bool(besides) or (bool(_models(_manifest(context), context)) and dump.has_rows()),
         storages=any(live.is_dir() for _, live in _live_trees(context)),
         label=f"{conf.label()}-safety",
         purpose="safety",
+        besides=besides,
     )
+
+
+def _undefined(context: Context) -> list[tuple[str, str]]:
+    """Models with rows that the load replaces and that no definition here takes."""
+    covered = {(m, each.database) for each in registry.resolve().definitions for m in each.models}
+    homes = [
+        (versions.target(entry), versions.database_of(definition))
+        for definition, entry in _selection(_manifest(context), context).whole
+    ]
+    return [
+        (model._meta.label, home)
+        for model, home in homes
+        if model is not None and (model, home) not in covered
+        if QuerySet(model, using=home).exists()
+    ]
 
 
 def _proves(context: Context) -> bool:

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, User
 from diskette import doctor
 from diskette.models import Run
 from tests.commands.conftest import run
+from tests.library import models as library
 
 
 def test_a_dump_prints_its_archive_last_and_leaves_nothing_else(project):
@@ -93,6 +94,26 @@ def test_a_load_keeps_what_was_there_as_a_safety_dump(project, archive, settings
     (safety,) = project.archives.glob("*safety*.tar")
     assert run("diskette_load", str(safety), "--no-input", "--no-safety-dump").code == 0
     assert User.objects.get().first_name == "kept"
+
+
+def test_a_safety_dump_holds_all_that_is_replaced_whatever_is_defined(project, settings):
+    drafts = {"models": ["library.Draft", "library.Mark"]}
+    settings.DISKETTE_APPS = [["drafts", drafts]]
+    settings.DISKETTE_SAFETY_DUMP = True
+    library.Draft.everything.create(title="a")
+    library.Mark.objects.create(pk=1)
+    archive = run("diskette_dump", "--no-storages").last_line
+    library.Draft.everything.create(title="h", hidden=True)
+    library.Mark.objects.create(pk=2)
+    drafts.update(models=["library.Draft"], use_base_manager=False)
+
+    assert run("diskette_load", archive, "--no-input").code == 0
+    assert (library.Draft.everything.count(), library.Mark.objects.count()) == (1, 1)
+
+    (safety,) = project.archives.glob("*safety*.tar")
+    done = run("diskette_load", str(safety), "--no-input", "--no-safety-dump")
+    assert done.code == 0, done.err
+    assert (library.Draft.everything.count(), library.Mark.objects.count()) == (2, 2)
 
 
 def test_latest_is_the_newest_dump_and_never_a_safety_dump(project, archive, settings):
