@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from diskette import tasks
+from diskette.core import catalog
 from diskette.core.plan import Kind
 from diskette.models import Archive, Lock, Run
+from diskette.steps import proofs, prune
 from tests.commands.conftest import Done, run
 from tests.core import samples
 
@@ -165,6 +167,23 @@ def test_an_archive_that_was_proven_stays(project, nights):
 
     assert run("diskette_prune", "--no-input", "--keep-last", "1").code == 0
     assert left(project) == ["night0.tar", "night2.tar"]
+
+
+def test_of_the_archives_that_are_long_gone_no_row_is_read(project, nights):
+    """A site has made thousands more than it keeps."""
+    about = {"proven_at": samples.INSTANT, "damaged_at": samples.INSTANT}
+    Archive.objects.update(**about)
+    Archive.objects.create(
+        path="/gone.tar", name="gone.tar", label=LABEL, instant=samples.INSTANT, bytes=1, **about
+    )
+
+    archives = catalog.find(project.archives)
+
+    rows = proofs.rows_of(archives)
+    assert sorted(row.name for row in rows) == ["night0.tar", "night1.tar", "night2.tar"]
+    known = list(prune.with_history(archives))
+    assert [each.proven_at for each in known] == 3 * [samples.INSTANT]
+    assert [each.damaged_at for each in known] == 3 * [samples.INSTANT]
 
 
 def test_a_message_begins_a_prune_and_returns_its_id(project, nights, settings, monkeypatch):
