@@ -146,8 +146,10 @@ def test_beside_another_run_it_is_refused(project, nights):
     "words",
     [["--keep-last", "0"], ["--keep-within", "soon"], ["--destination", "/nowhere/at/all"]],
 )
-def test_an_option_that_cannot_be_obeyed_is_used_wrongly(project, nights, words):
-    assert run("diskette_prune", "--no-input", *words).code == 2
+def test_an_option_that_cannot_be_obeyed_is_used_wrongly_and_named(project, nights, words):
+    done = run("diskette_prune", "--no-input", *words)
+    assert done.code == 2
+    assert words[0] in done.err or words[1] in done.err
     assert len(left(project)) == 3
 
 
