@@ -139,6 +139,7 @@ def start_load(
     data: bool = True,
     storages: bool = True,
     mode: str = "replace",
+    merge_storages: bool = False,
     ignore_nonexistent: bool = False,
     drop_stale: bool = False,
     salvage: bool = False,
@@ -156,6 +157,7 @@ def start_load(
     Calling it approves the load, in the name of `user` if one is given. Raises NotAllowed where
     they lack the permission `diskette.load_archive`. `into`: this environment's name, by which an
     archive of another one is let in.
+    `merge_storages`: files that are here and not in the archive stay, as they do by mode `merge`.
     `salvage`: of a damaged one, what is whole; what is left out stands in the findings.
     """
     options = {
@@ -166,6 +168,7 @@ def start_load(
         "data": data,
         "storages": storages,
         "mode": mode,
+        "merge_storages": merge_storages,
         "ignore_nonexistent": ignore_nonexistent,
         "drop_stale": drop_stale,
         "salvage": salvage,

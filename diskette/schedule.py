@@ -53,24 +53,34 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
     that were away for three nights make up for one.
     """
     return {
-        f"diskette-{job}": {
-            "task": JOBS[job],
-            "schedule": schedule_of(value),
-            "options": _options(schedule_of(value)),
-        }
+        f"diskette-{job}": _entry(job, value)
         for job, value in conf.schedule().items()
         if value is not None
     }
 
 
-def schedule_of(value: str | float) -> ProjectCrontab | float:
+def _entry(job: str, value: str | float) -> dict[str, Any]:
+    """A project's Celery asks for it before any system check could say what is wrong."""
+    if job not in JOBS:
+        raise ValueError(
+            f"DISKETTE_SCHEDULE names {job!r}, which is no job. There are {', '.join(JOBS)}."
+        )
+    try:
+        schedule = schedule_of(value)
+    except ValueError as error:
+        cure = "Give seconds, a crontab such as '30 3 * * *', or None for never."
+        raise ValueError(f"DISKETTE_SCHEDULE[{job!r}]: {error}. {cure}") from error
+    return {"task": JOBS[job], "schedule": schedule, "options": _options(schedule)}
+
+
+def schedule_of(value: object) -> ProjectCrontab | float:
     """Seconds as they are, `minute hour day month weekday` as a crontab.
 
     Raises ValueError for anything else.
     """
     if isinstance(value, str):
         return _crontab(value)
-    if isinstance(value, bool) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise ValueError(f"{value!r} is no number of seconds above 0")
     return float(value)
 

@@ -141,6 +141,7 @@ def load(
     data: bool = True,
     storages: bool = True,
     mode: str = "replace",
+    merge_storages: bool = False,
 ) -> str | None:
     """Begin a load of an archive named in the destination; obeyed only where that is allowed.
 
@@ -160,6 +161,7 @@ def load(
         data=data,
         storages=storages,
         mode=mode,
+        merge_storages=merge_storages,
     )
 
 
@@ -207,7 +209,7 @@ def _begun(task: Task[Any, Any], start: Callable[..., runs.Handle], **chosen: ob
 def _fits(name: str, value: object) -> bool:
     """Whether what a message says is of the kind that the option of that name is."""
     match name:
-        case "data" | "storages":
+        case "data" | "storages" | "merge_storages":
             return isinstance(value, bool)
         case "applications" | "exclude":
             return isinstance(value, (list, tuple)) and all(map(_is_word, value))

@@ -110,3 +110,18 @@ def test_beat_can_keep_a_schedule_in_its_file():
 def test_what_is_no_schedule_is_refused_by_name(value):
     with pytest.raises(ValueError, match="is no "):
         schedule_of(value)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"dmp": 60}, "names 'dmp', which is no job. There are sweep, dump, "),
+        ({"dump": "nightly"}, r"\['dump'\]: 'nightly' is no crontab .* None for never"),
+        ({"sweep": [60]}, r"\['sweep'\]: \[60\] is no number of seconds above 0"),
+    ],
+)
+def test_what_beat_cannot_be_told_is_named_with_the_setting(settings, said, told):
+    """No system check says it, where Celery asks before Django is ready."""
+    settings.DISKETTE_SCHEDULE = said
+    with pytest.raises(ValueError, match=f"DISKETTE_SCHEDULE.*{told}"):
+        diskette.beat_schedule()

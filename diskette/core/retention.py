@@ -289,7 +289,9 @@ def _value(name: Any, given: Any, where: str, names: Sequence[str]) -> Any:
         return Rules.from_setting(given, f"{where}[{SAFETY!r}]")
     read, wants = _READERS.get(name, (_count, "a whole number above 0"))
     if (wanted := read(given)) is None:
-        raise ConfigurationError(f"{where}[{name!r}] must be {wants}, not {given!r:.60}.")
+        # `--keep-` is how options begin, whose rules are no keys of a dict.
+        place = f"{where}{name}" if where.endswith("-") else f"{where}[{name!r}]"
+        raise ConfigurationError(f"{place} must be {wants}, not {given!r:.60}.")
     return wanted
 
 

@@ -16,6 +16,7 @@ from diskette.core.exceptions import DisketteError, InsufficientSpace, StorageEr
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESTALE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,8 @@ def named(error: OSError, directory: Path, *, needed: int = 0) -> DisketteError:
         return _full(error, directory, needed)
     if error.errno in FORBIDDEN:
         why += ". Let the user that Diskette runs as read and write there."
+    elif error.errno in ABSENT:
+        why += ". Make it or mount it, or correct the setting or option that names it."
     return StorageError(str(error.filename or directory), why)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from diskette.core.files import printable
 from diskette.core.report import Finding, Severity
 from diskette.data.findings import rows
 from diskette.original.conversion import Conversion
+
+LARGEST_EMPTY = 6
+"""Bytes in which no row can be written."""
 
 
 def of_conversion(conversion: Conversion) -> Iterator[Finding]:
@@ -17,6 +21,22 @@ def of_conversion(conversion: Conversion) -> Iterator[Finding]:
         yield _dumped_twice(label, earlier, later)
     for label, count in sorted(conversion.numbers.guessed.items()):
         yield _guessed(label, count)
+
+
+def of_small(sizes: Mapping[str, int], limit: int) -> Iterator[Finding]:
+    """Of fixtures that were passed over for their size, those that may have rows all the same."""
+    small = {name: size for name, size in sizes.items() if size > LARGEST_EMPTY}
+    if small:
+        named = ", ".join(f"{printable(name)} ({size:,} bytes)" for name, size in small.items())
+        yield Finding(
+            code="fixture-passed-over",
+            severity=Severity.WARNING,
+            message="Not read, and taken for empty, for they have "
+            f"{limit:,} bytes or less: {named}.",
+            hint="If rows are missing, lower DISKETTE_LOAD_MINIMAL_FILESIZE, and load again.",
+            keys=tuple(small),
+            count=len(small),
+        )
 
 
 def _never_loaded(conversion: Conversion) -> Finding:

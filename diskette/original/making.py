@@ -81,7 +81,12 @@ class _Making:
             conversion.learn(fixture)
         for fixture in filled:
             conversion.take(fixture)
-        self.findings = tuple(findings.of_conversion(conversion))
+        self.findings = (
+            *findings.of_conversion(conversion),
+            *findings.of_small(
+                {each: self._spool.size_of(each) for each in fixtures if each not in filled}, small
+            ),
+        )
         return conversion.definitions(fixtures, self.members)
 
     def storages(self, names: tuple[str, ...]) -> tuple[StorageEntry, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -316,7 +317,8 @@ def stage_storage(context: Context) -> StepReport:
         if entry.tree.name in survey.get("damaged_trees", ()):
             loss = storages.salvage(entry, tree, index, live, run, **how)
         else:
-            taken = storages.stage(entry, tree, index, live, run, **how).taken
+            merging = is_merging(context.run)
+            taken = storages.stage(entry, tree, index, live, run, merging=merging, **how).taken
     place = "workspace" if target.is_scratch(context) else "media"
     return StepReport(
         stats={"files": entry.files - loss.count, "bytes": entry.raw_bytes},
@@ -412,7 +414,7 @@ def prove_files(context: Context) -> None:
 def finish(context: Context) -> StepReport:
     """Let the old trees go, and sum up."""
     for _, live in _live_trees(context):
-        storages.settle(live, str(context.run.pk))
+        storages.settle(live, str(context.run.pk), merging=is_merging(context.run))
     manifest = _manifest(context)
     lost = sum(each.get("lost", 0) for each in context.outputs("stage_storage").values())
     stats = {
@@ -424,6 +426,11 @@ def finish(context: Context) -> StepReport:
     if _proves(context):
         proofs.record(Path(context.run.archive))
     return StepReport(stats=context.room())
+
+
+def is_merging(run: Run) -> bool:
+    """Whether files that are live and not in the archive stay."""
+    return bool(run.options.get("merge_storages")) or run.options.get("mode") == "merge"
 
 
 def _safety(context: Context) -> dict[str, JSON]:
@@ -698,8 +705,10 @@ def clear_trees(run: Run) -> None:
     """
     steps = run.steps.using(conf.database())
     swapped = steps.filter(name="apply", state=State.SUCCEEDED).exists()
-    clear = [storages.discard] if run.applied_at is None or swapped else []
-    clear += [storages.settle] if run.applied_at is not None else []
+    settle = partial(storages.settle, merging=is_merging(run))
+    clear: list[Callable[[Path, str], None]] = []
+    clear += [storages.discard] if run.applied_at is None or swapped else []
+    clear += [settle] if run.applied_at is not None else []
     for step in steps.filter(name="stage_storage", attempt__gt=0):
         for act in clear:
             act(storages.live_path(step.subject), str(run.pk))

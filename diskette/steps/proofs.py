@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from django.db import DatabaseError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from diskette import conf
@@ -41,12 +42,18 @@ def record(path: Path) -> None:
 
 def known(archives: Iterable[ArchiveInfo]) -> list[ArchiveInfo]:
     """The archives with their proofs: those of a file of another size are another's."""
-    rows = Archive.objects.using(conf.database()).exclude(proven_at=None)
+    archives = list(archives)
+    rows = rows_of(archives).exclude(proven_at=None)
     found = {(row.path, row.bytes): row.proven_at for row in rows}
     return [
         replace(each, proven_at=conf.aware(found.get((str(each.path), each.size))))
         for each in archives
     ]
+
+
+def rows_of(archives: Iterable[ArchiveInfo]) -> QuerySet[Archive]:
+    """What is known of archives that are called so: a site has made far more than it keeps."""
+    return Archive.objects.using(conf.database()).filter(name__in={each.name for each in archives})
 
 
 def known_if_asked(archives: Iterable[ArchiveInfo]) -> list[ArchiveInfo]:

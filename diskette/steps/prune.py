@@ -168,7 +168,7 @@ def _is_gone(path: Path, destination: Path) -> bool:
 
 def with_history(archives: Sequence[ArchiveInfo]) -> Iterator[ArchiveInfo]:
     """With what only rows know: which loads proved an archive, what it was to hold, its damage."""
-    damages = _damages()
+    damages = _damages(archives)
     chosen = _chosen(each.manifest.run for each in archives if each.manifest)
     for each in proofs.known(archives):
         asked = chosen.get(each.manifest.run, ()) if each.manifest else ()
@@ -182,7 +182,7 @@ def _chosen(runs: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {str(pk): tuple(run.options.get("applications", ())) for pk, run in dumps.items()}
 
 
-def _damages() -> dict[str, datetime]:
+def _damages(archives: Sequence[ArchiveInfo]) -> dict[str, datetime]:
     """By path, when an archive was last found damaged, unless it was found right since."""
-    found = Archive.objects.using(conf.database()).exclude(damaged_at=None)
+    found = proofs.rows_of(archives).exclude(damaged_at=None)
     return {each.path: each.damaged_at for each in found if each.damaged_at}

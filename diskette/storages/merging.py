@@ -1,4 +1,4 @@
-"""A staged tree is completed by what is live and not in it, so that its swap deletes nothing."""
+"""A new tree is completed by what the old one has besides, so that its swap deletes nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from diskette.core.checksum import Tick
@@ -15,17 +16,19 @@ from diskette.storages.places import is_ours
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-def complete(staged: Path, live: Path, tick: Tick) -> None:
-    """Give the staged tree every name of the live one that it lacks.
+def complete(new: Path, old: Path, tick: Tick) -> None:
+    """Give the new tree every name of the old one that it lacks.
 
     Files get a second name, which takes no room; they are copied where that cannot be. Nothing
-    is added beneath what is no directory in both trees: there the staged one is right.
+    is added beneath what is no directory in both trees: there the new one is right. A directory
+    that is in both stays as old as it is in the new one.
     """
-    for found in os.scandir(live):
+    before = new.stat()
+    for found in os.scandir(old):
         if is_ours(found.name):
             continue
         tick(0)
-        target = staged / found.name
+        target = new / found.name
         is_directory = found.is_dir(follow_symlinks=False)
         if not os.path.lexists(target):
             if is_directory:
@@ -34,27 +37,30 @@ def complete(staged: Path, live: Path, tick: Tick) -> None:
                 _link(Path(found.path), target)
         elif is_directory and stat.S_ISDIR(target.lstat().st_mode):
             complete(target, Path(found.path), tick)
+    if new.stat().st_mtime_ns != before.st_mtime_ns:
+        with suppress(PermissionError):  # a mount point may be another's
+            os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def _make(target: Path, live: Path, tick: Tick) -> None:
+def _make(target: Path, old: Path, tick: Tick) -> None:
     target.mkdir(mode=PRIVATE_DIRECTORY)
-    complete(target, live, tick)
-    _describe(target, live)
+    complete(target, old, tick)
+    _describe(target, old)
 
 
-def _link(live: Path, target: Path) -> None:
+def _link(old: Path, target: Path) -> None:
     try:
-        os.link(live, target, follow_symlinks=False)
+        os.link(old, target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        shutil.copyfile(live, target, follow_symlinks=False)
-        _describe(target, live)
+        shutil.copyfile(old, target, follow_symlinks=False)
+        _describe(target, old)
 
 
-def _describe(target: Path, live: Path) -> None:
-    """Give it the owner, mode and times of the live one."""
+def _describe(target: Path, old: Path) -> None:
+    """Give it the owner, mode and times of the old one."""
     if os.geteuid() == 0:
-        found = live.lstat()
+        found = old.lstat()
         os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
-    shutil.copystat(live, target, follow_symlinks=False)
+    shutil.copystat(old, target, follow_symlinks=False)

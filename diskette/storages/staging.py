@@ -70,8 +70,11 @@ def stage(
     *,
     tick: Tick,
     fence: Fence = unfenced,
+    merging: bool = False,
 ) -> Staged:
     """Unpack a storage's members where `swap` will find them.
+
+    `merging`: beside what is live and not among them, so that the swap deletes nothing.
 
     The index must have been checked, by extracting it; the tree is checked against that, so it
     may be read where it lies (`ArchiveReader.content`), without room for a copy of it.
@@ -81,7 +84,14 @@ def stage(
     directories are left alone. Raises ArchiveError for what is not as promised, UnsafeMember for
     what would leave the storage, StorageError, InsufficientSpace; then nothing is left of it.
     """
-    return _staged(entry, live, run, lambda place: _unpack(entry, tree, index, place, tick), fence)
+
+    def fill(place: Place) -> int:
+        taken = _unpack(entry, tree, index, place, tick)
+        if merging:
+            _keep_live(place, tick)
+        return taken
+
+    return _staged(entry, live, run, fill, fence)
 
 
 def salvage(
@@ -103,12 +113,16 @@ def salvage(
 
     def fill(place: Place) -> int:
         taken = _salvage(entry, tree, index, place, loss, tick)
-        if place.live.is_dir():
-            complete(place.staging, place.live, tick)
+        _keep_live(place, tick)
         return taken
 
     _staged(entry, live, run, fill, fence)
     return loss
+
+
+def _keep_live(place: Place, tick: Tick) -> None:
+    if place.live.is_dir():
+        complete(place.staging, place.live, tick)
 
 
 def _staged(

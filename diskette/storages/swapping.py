@@ -17,6 +17,7 @@ from pathlib import Path
 from diskette.core.exceptions import StorageError
 from diskette.core.files import PRIVATE_DIRECTORY, remove_tree, sync_directory
 from diskette.core.space import disk_errors_named
+from diskette.storages.merging import complete
 from diskette.storages.places import Place, is_ours
 
 ATTEMPTS = 5
@@ -62,14 +63,19 @@ def discard(live: Path, run: str) -> None:
         remove_tree(place.staging)
 
 
-def settle(live: Path, run: str) -> None:
-    """Remove what was live before this run's swap. Raises StorageError while that is undone."""
+def settle(live: Path, run: str, *, merging: bool = False) -> None:
+    """Remove what was live before this run's swap. Raises StorageError while that is undone.
+
+    `merging`: but for what came to it after the new tree was staged, which goes on being live.
+    """
     place = Place.found(live, run)
     if place.staged.exists() or place.arriving.exists():
         why = f"run {run} has not put its files in place yet, so the old ones are kept."
         raise StorageError(str(place.live), why)
     with disk_errors_named(place.live):
         remove_tree(place.staging)
+        if merging and place.old.is_dir():
+            complete(place.live, place.old, lambda _: None)
         remove_tree(place.old)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Group, User
 
-from diskette import doctor
+from diskette import doctor, steps
+from diskette.core.exceptions import StorageError
+from diskette.core.plan import Kind
 from diskette.models import Run
 from tests.commands.conftest import run
 from tests.library import models as library
@@ -137,6 +139,54 @@ def test_merge_deletes_nothing(project, archive):
     User.objects.filter(username="ada").update(first_name="changed")
     assert run("diskette_load", str(archive), "--no-input", "--mode", "merge").code == 0
     assert {u.username: u.first_name for u in User.objects.all()} == {"ada": "", "bob": ""}
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "question"),
+    [
+        (
+            ["--merge-storages"],
+            {"ada"},
+            "will replace those of, and its files be merged into, this",
+        ),
+        (["--mode", "merge"], {"ada", "bob"}, "The rows and files of"),
+        (["--merge-storages", "--no-data"], {"ada", "bob"}, "The files of"),
+    ],
+)
+def test_merging_storages_adds_and_replaces_files_and_deletes_none(
+    project, archive, monkeypatch, words, names, question
+):
+    User.objects.create_user("bob")
+    (project.media / "a.txt").write_text("changed")
+    (project.media / "sub" / "b.txt").unlink()
+    (project.media / "sub" / "new.txt").write_text("new")
+    monkeypatch.setattr("builtins.input", lambda _: "yes")
+
+    done = run("diskette_load", str(archive), *words)
+
+    assert done.code == 0, done.err
+    assert question in done.err
+    assert "be merged into" in done.err
+    assert {user.username for user in User.objects.all()} == names
+    files = {path.name: path.read_text() for path in project.media.rglob("*.txt")}
+    assert files == {"a.txt": "a", "b.txt": "b", "new.txt": "new"}
+    assert project.left_over() == []
+
+
+def test_a_merge_that_was_cut_off_before_its_end_deletes_nothing(project, archive, monkeypatch):
+    """The sweep that clears after it keeps what came while it was done."""
+    (project.media / "new.txt").write_text("new")
+
+    def late(context):
+        (project.base / f".media.diskette-{context.run.pk}.old" / "late.txt").write_text("late")
+        raise StorageError("media", "was cut off")
+
+    monkeypatch.setitem(steps.FUNCTIONS, (Kind.LOAD, "finish"), late)
+    assert run("diskette_load", str(archive), "--no-input", "--merge-storages").code == 1
+
+    files = {path.name for path in project.media.rglob("*.txt")}
+    assert files == {"a.txt", "b.txt", "new.txt", "late.txt"}
+    assert project.left_over() == []
 
 
 def test_a_load_asks_and_takes_no_for_an_answer(project, archive, monkeypatch):

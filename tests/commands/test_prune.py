@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from diskette import tasks
+from diskette.core import catalog
 from diskette.core.plan import Kind
 from diskette.models import Archive, Lock, Run
+from diskette.steps import proofs, prune
 from tests.commands.conftest import Done, run
 from tests.core import samples
 
@@ -144,8 +146,10 @@ def test_beside_another_run_it_is_refused(project, nights):
     "words",
     [["--keep-last", "0"], ["--keep-within", "soon"], ["--destination", "/nowhere/at/all"]],
 )
-def test_an_option_that_cannot_be_obeyed_is_used_wrongly(project, nights, words):
-    assert run("diskette_prune", "--no-input", *words).code == 2
+def test_an_option_that_cannot_be_obeyed_is_used_wrongly_and_named(project, nights, words):
+    done = run("diskette_prune", "--no-input", *words)
+    assert done.code == 2
+    assert words[0] in done.err or words[1] in done.err
     assert len(left(project)) == 3
 
 
@@ -165,6 +169,23 @@ def test_an_archive_that_was_proven_stays(project, nights):
 
     assert run("diskette_prune", "--no-input", "--keep-last", "1").code == 0
     assert left(project) == ["night0.tar", "night2.tar"]
+
+
+def test_of_the_archives_that_are_long_gone_no_row_is_read(project, nights):
+    """A site has made thousands more than it keeps."""
+    about = {"proven_at": samples.INSTANT, "damaged_at": samples.INSTANT}
+    Archive.objects.update(**about)
+    Archive.objects.create(
+        path="/gone.tar", name="gone.tar", label=LABEL, instant=samples.INSTANT, bytes=1, **about
+    )
+
+    archives = catalog.find(project.archives)
+
+    rows = proofs.rows_of(archives)
+    assert sorted(row.name for row in rows) == ["night0.tar", "night1.tar", "night2.tar"]
+    known = list(prune.with_history(archives))
+    assert [each.proven_at for each in known] == 3 * [samples.INSTANT]
+    assert [each.damaged_at for each in known] == 3 * [samples.INSTANT]
 
 
 def test_a_message_begins_a_prune_and_returns_its_id(project, nights, settings, monkeypatch):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from diskette.core.space import (
     by_place,
     disk_errors_named,
     free,
+    named,
     require,
     taken_by,
     taken_in,
@@ -142,3 +144,9 @@ def test_a_forbidden_directory_tells_the_cure(tmp_path):
         disk_errors_named(tmp_path),
     ):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path))
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.ESTALE])
+def test_a_place_that_is_away_is_named_with_its_cure(number):
+    error = named(OSError(number, os.strerror(number)), Path("/mnt/backups"))
+    assert str(error).startswith(f"/mnt/backups: {os.strerror(number)}. Make it or mount it")

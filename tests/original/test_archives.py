@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Group
 
 from diskette.models import Archive, Run
 from diskette.original import spool
@@ -25,13 +26,17 @@ SOURCE = json.loads((ARCHIVES / "source.json").read_text())
 NAMES = sorted(path.name for path in ARCHIVES.glob("*.tar.gz"))
 
 
-def rows_here(name: str = "") -> dict:
-    found = json.loads(json.dumps(rows()))
+def rows_as(name: str, found: dict) -> dict:
+    """As far as an archive of that name tells them."""
     return without_keys(found) if "natural-keys" in name else found
 
 
+def rows_here(name: str = "") -> dict:
+    return rows_as(name, json.loads(json.dumps(rows())))
+
+
 def rows_there(name: str = "") -> dict:
-    return without_keys(SOURCE["rows"]) if "natural-keys" in name else SOURCE["rows"]
+    return rows_as(name, SOURCE["rows"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,6 +113,28 @@ def test_a_check_writes_nothing(site):
     assert done.code == 0, done.err
     assert not any(rows_here().values())
     assert not site.media.exists()
+
+
+@pytest.mark.parametrize(("limit", "names"), [(90, set()), (70, {"x"})])
+def test_a_fixture_up_to_the_minimal_size_counts_as_empty_and_is_told(
+    site, settings, tmp_path, limit, names
+):
+    small = b'[{"model": "auth.group", "pk": 1, "fields": {"name": "x", "permissions": []}}]'
+    assert 70 < len(small) < 90
+    members = [member("data/small.json", small), member("data/empty.json", b"[]")]
+    members.append(member("media/file", b"x"))
+    datas = ["data/small.json", "data/empty.json"]
+    archive = packed(tmp_path / "x.tar.gz", members, datas=datas, storages=["media"])
+    settings.DISKETTE_LOAD_MINIMAL_FILESIZE = limit
+
+    done = run("diskette_load", str(archive), "--no-input")
+
+    assert done.code == 0, done.err
+    assert {group.name for group in Group.objects.all()} == names
+    passed_over = [
+        f.keys for f in Run.objects.get().all_findings if f.code == "fixture-passed-over"
+    ]
+    assert passed_over == ([] if names else [("data/small.json",)])
 
 
 @pytest.mark.parametrize("name", ["0.6-json.tar.gz", "0.6-json-natural-keys.tar.gz"])

@@ -12,7 +12,7 @@ import pytest
 from tests.data.test_memory import BYTES, peak_bytes
 from tests.original.files import files
 from tests.original.packing import member
-from tests.original.test_archives import ARCHIVES, SOURCE
+from tests.original.test_archives import ARCHIVES, NAMES, SOURCE, rows_as, rows_there
 from tests.original.web import served
 from tests.servers import require_mariadb
 from worker.sites import Site
@@ -42,8 +42,12 @@ ROW = {
 }
 
 
+def assert_rows(site: Site, name: str) -> None:
+    assert rows_there(name) == rows_as(name, json.loads(site.manage("shell", "-v0", "-c", SHOW)))
+
+
 def assert_loaded(site: Site) -> None:
-    assert json.loads(site.manage("shell", "-v0", "-c", SHOW)) == SOURCE["rows"]
+    assert_rows(site, ARCHIVE.name)
     assert files(site.directory) == SOURCE["files"]
 
 
@@ -56,11 +60,14 @@ def test_a_worker_fetches_it_and_loads_it_into_postgresql(sites, private_redis):
     assert_loaded(site)
 
 
-def test_it_is_loaded_into_mariadb(sites):
+def test_each_is_loaded_into_mariadb_by_a_command_of_its_own(sites):
+    """On one site, each after the other: what is there is replaced."""
     require_mariadb()
     site = sites.make(engine="mariadb", filled=False, **STORAGES)
-    site.manage("diskette_load", str(ARCHIVE), "--no-input")
-    assert_loaded(site)
+    for name in NAMES:
+        site.manage("diskette_load", str(ARCHIVES / name), "--no-input", "--no-safety-dump")
+        assert_rows(site, name)
+    assert files(site.directory) == SOURCE["files"]
 
 
 def test_a_large_fixture_is_read_row_by_row(sites, tmp_path):

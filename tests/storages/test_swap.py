@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,12 +9,22 @@ from pathlib import Path
 import pytest
 
 from diskette.core.exceptions import StorageError
-from diskette.storages import discard, settle, stage, staged_in, swap
+from diskette.storages import Storage, discard, settle, stage, staged_in, swap
 from diskette.storages.index import Kind
 from diskette.storages.places import Place, mount_points
 from tests.filesystems import bound, mounted, nobody, overlaid
 from tests.storages import killed
-from tests.storages.trees import ROOT, RUN, collected, entry, handmade, look, staged, uncounted
+from tests.storages.trees import (
+    ROOT,
+    RUN,
+    collected,
+    entry,
+    handmade,
+    look,
+    promised,
+    staged,
+    uncounted,
+)
 
 OTHER_RUN = "ffffffff-6f57-4a57-9b1d-0a8f3f6f2f10"
 NEW = {"new.txt": b"new", "both.txt": b"new", "dir/deep/file": b"new", "dir/x": b"new"}
@@ -396,3 +407,26 @@ def test_an_unreadable_file_is_named_and_the_rest_collected(tmp_path, media):
 
 def modes(root: Path) -> dict[str, object]:
     return {path: (shape[0], shape[1]) for path, shape in look(root).items()}
+
+
+def test_merging_deletes_nothing_wherever_the_storage_lies(tmp_path, target):
+    """Not even what comes to it after the new tree was staged."""
+    archived = tmp_path / "archived"
+    put(archived, NEW)
+    os.utime(archived / "dir", ns=(1, 1))
+    part = collected(Storage(name="media", root=archived, excludes=()), tmp_path / "w")
+
+    live, late = target.live, {"late.txt": b"late", "dir/late": b"late"}
+    index = tmp_path / "w" / "index"
+    with (tmp_path / "w" / "tree").open("rb") as tree:
+        stage(promised(part), tree, index, live, RUN, tick=uncounted, merging=True)
+    assert (files_in(live) if live.exists() else {}) == target.before
+    if target.before:
+        put(live, late)
+    swap(live, RUN)
+    settle(live, RUN, merging=True)
+    settle(live, RUN, merging=True)
+
+    assert files_in(live) == target.before | NEW | (late if target.before else {})
+    assert (live / "dir").stat().st_mtime_ns == 1
+    assert leftovers(live) == []

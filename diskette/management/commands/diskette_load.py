@@ -38,6 +38,11 @@ class Command(DisketteCommand):
         add("--no-data", action="store_true", help="leave the data as it is")
         add("--no-storages", action="store_true", help="leave the media as they are")
         add(
+            "--merge-storages",
+            action="store_true",
+            help="add and replace files, delete none; --mode merge does so, too",
+        )
+        add(
             "--ignorenonexistent",
             "--ignorenonexistent_data",
             action="store_true",
@@ -72,6 +77,7 @@ class Command(DisketteCommand):
             "data": not options["no_data"],
             "storages": not options["no_storages"],
             "mode": options["mode"],
+            "merge_storages": options["merge_storages"],
             "ignore_nonexistent": options["ignorenonexistent"],
             "drop_stale": options["drop_stale"],
             "salvage": options["salvage"],
@@ -105,15 +111,21 @@ class Command(DisketteCommand):
             raise UsageError("Nobody answered. Add --no-input to load without asking.") from None
 
     def _question(self, archive: str, info: ArchiveInfo | None, options: dict[str, Any]) -> str:
-        what = " and ".join(
-            word
-            for word, left_out in (("rows", options["no_data"]), ("files", options["no_storages"]))
-            if not left_out
-        )
         holds = f" ({_size(info)})" if info else ""
-        verb = "be merged into" if options["mode"] == "merge" else "replace those of"
         shown = fetch.without_secrets(archive) if fetch.is_url(archive) else archive
-        return f"The {what} of {shown}{holds} will {verb} this project{_here(info)}."
+        return f"The {_intent(options, f'{shown}{holds}')} this project{_here(info)}."
+
+
+def _intent(options: dict[str, Any], archive: str) -> str:
+    """What will become of rows and files: `rows and files of shop.tar will replace those of`."""
+    left_out = {"rows": options["no_data"], "files": options["no_storages"]}
+    words = [word for word in left_out if not left_out[word]]
+    is_mixed = len(words) > 1 and options["mode"] == "replace" and options["merge_storages"]
+    if is_mixed:
+        return f"rows of {archive} will replace those of, and its files be merged into,"
+    is_merged = options["mode"] == "merge" or (options["merge_storages"] and words == ["files"])
+    verb = "be merged into" if is_merged else "replace those of"
+    return f"{' and '.join(words)} of {archive} will {verb}"
 
 
 def _origin(info: ArchiveInfo | None) -> str:

@@ -103,7 +103,7 @@ def _policy(options: dict[str, Any]) -> Retention | None:
     if not given:
         return None
     try:
-        policy = Retention.from_setting(given, "--keep")
+        policy = Retention.from_setting(given, "--keep-")
     except ConfigurationError as error:
         raise UsageError(str(error)) from error
     configured = conf.retention()
