@@ -42,9 +42,7 @@ def verify(
     )
     found = findings.differences(entry, rows, digest, where=f"the database {using}")
     if found:
-        differing = contrast(
-            entry, member, model, using=using, condition=condition, tick=tick
-        )
+        differing = contrast(entry, member, model, using=using, condition=condition, tick=tick)
         found = [_with_sample(each, differing) for each in found]
     return found
 

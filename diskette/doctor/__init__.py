@@ -119,9 +119,7 @@ def _of_natural_keys(patient: Patient) -> Iterator[Finding]:
         patient.tick(0)
 
 
-def _of_generic_keys(
-    patient: Patient, dumped: Mapping[type[Model], Table]
-) -> Iterator[Finding]:
+def _of_generic_keys(patient: Patient, dumped: Mapping[type[Model], Table]) -> Iterator[Finding]:
     """One for each generic foreign key that holds keys which its targets are written without."""
     definitions = [each for each in patient.resolution.definitions if each.natural_primary]
     keyless = [(e.name, m) for e in definitions for m in e.models if hasattr(m, "natural_key")]

@@ -87,8 +87,10 @@ def unabridged(resolution: Resolution, more: Collection[tuple[ModelType, str]]) 
 
     For who wants to have back just what is there.
     """
-    by_keys = {"natural_foreign": False, "natural_primary": False, "default_manager": False}
-    whole = [replace(each, **by_keys) for each in resolution.definitions]
+    whole = [
+        replace(each, natural_foreign=False, natural_primary=False, default_manager=False)
+        for each in resolution.definitions
+    ]
     order = load_order({*resolution.load_order, *(model for model, _ in more)})
     for database in sorted({alias for _, alias in more}):
         models = tuple(model for model in order if (model, database) in more)
