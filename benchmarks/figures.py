@@ -120,6 +120,7 @@ def figures(outcomes: Sequence[Outcome]) -> Iterator[Figure]:
     for each in outcomes:
         if each.is_measured and isinstance(each.tool, Diskette):
             yield from _memory(each)
+            yield from _check(each)
 
 
 def _data(outcomes: Sequence[Outcome]) -> Iterator[Figure]:
@@ -149,6 +150,13 @@ def _memory(outcome: Outcome) -> Iterator[Figure]:
     for direction, medians in (("dump", outcome.dump), ("load", outcome.load)):
         what = f"{outcome.subject}: {direction}, peak memory"
         yield Figure(what=what, value=medians.peak_bytes / 10**6, must=150, aim=120, unit="MB")
+
+
+def _check(outcome: Outcome) -> Iterator[Figure]:
+    if outcome.check.taken:
+        ratio = outcome.check.seconds / dump_seconds(outcome)
+        what = f"{outcome.subject}: diskette_check --data against diskette_dump"
+        yield Figure(what=what, value=ratio, must=1.0, aim=1.0, unit="of its time")
 
 
 def step(seconds: float) -> Figure:

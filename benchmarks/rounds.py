@@ -52,6 +52,7 @@ class Outcome:
     tool: Tool
     dump: Medians = field(default_factory=Medians)
     load: Medians = field(default_factory=Medians)
+    check: Medians = field(default_factory=Medians)
     archive_bytes: int = 0
     losses: set[str] = field(default_factory=set)
     failure: str = ""
@@ -156,6 +157,8 @@ class Rounds:
         archive.unlink(missing_ok=True)
         self._measure(outcome.dump, tool.dump(self.source))
         outcome.archive_bytes = archive.stat().st_size
+        if outcome.subject != STORAGES and (check := tool.check(self.source)):
+            self._measure(outcome.check, check)
         target = self._target(outcome)
         self._measure(outcome.load, tool.load(target))
         outcome.losses |= set(self._losses(outcome, target))

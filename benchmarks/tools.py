@@ -37,6 +37,10 @@ class Tool(ABC):
     @abstractmethod
     def load(self, place: Place) -> Call: ...
 
+    def check(self, place: Place) -> Call | None:  # noqa: ARG002
+        """What examines the rows of a source, for a tool that does."""
+        return None
+
     def missing(self) -> list[str]:
         return [program for program in self.needs if shutil.which(program) is None]
 
@@ -70,6 +74,9 @@ class Diskette(Tool):
         archive = str(place.archives / self.archive)
         options = ("--no-input", "--no-safety-dump", self.without)
         return self.django(place, "diskette_load", archive, *options)
+
+    def check(self, place: Place) -> Call | None:
+        return self.django(place, "diskette_check", "--data")
 
 
 class Fixtures(Tool):
