@@ -187,9 +187,22 @@ class Yard:
 
     def lose_messages(self) -> None:
         """All that wait in the broker. Raises redis.RedisError where that does not answer."""
-        options = {"socket_timeout": 2, "socket_connect_timeout": 2}
-        with redis.Redis.from_url(self.site.broker_url, **options) as client:
+        with self._broker() as client:
             client.flushall()
+
+    def await_unread(self) -> None:
+        """Until the broker sends the next message to nobody, now that all workers are frozen.
+
+        One that asked before is sent it, and has it when it is woken up.
+        """
+        with self._broker() as client:
+            assert await_condition(
+                lambda: client.info("clients")["blocked_clients"] == 0, seconds=PATIENCE_SECONDS
+            )
+
+    def _broker(self) -> redis.Redis:
+        options = {"socket_timeout": 2, "socket_connect_timeout": 2}
+        return redis.Redis.from_url(self.site.broker_url, **options)
 
     # -- what it holds ------------------------------------------------------------------
 

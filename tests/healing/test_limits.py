@@ -20,6 +20,7 @@ def begun_with(yard: Yard, **limits: float) -> str:
     """A dump whose first step's message has limits of its own."""
     for name in WORKERS:
         yard.processes[name].freeze()
+    yard.await_unread()
     run = yard.begin_dump()
     yard.lose_messages()
     ((step,),) = yard.ask(FIRST_STEP, run)

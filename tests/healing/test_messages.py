@@ -43,6 +43,7 @@ def said(yard: Yard, *words: str) -> int:
 def test_lost_messages(yard: Yard, healing: Healing):
     for name in WORKERS:
         yard.processes[name].freeze()
+    yard.await_unread()
     run = yard.begin_dump()
     yard.lose_messages()
     healing.begins()
