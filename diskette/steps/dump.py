@@ -279,7 +279,7 @@ def _examined(patient: doctor.Patient) -> list[Finding]:
 
 def collect_storage(context: Context) -> StepReport:
     """Write one directory's files as members of the archive to be."""
-    (storage,) = [each for each in storages.resolve() if each.name == context.subject]
+    (storage,) = [each for each in _storages(context.options) if each.name == context.subject]
     directory = context.workspace.path / f"storage.{context.step.id}.{context.step.token}"
     directory.mkdir(exist_ok=True)
     tree, index = directory / "tree.tar.zst", directory / "index.jsonl.zst"
@@ -515,7 +515,11 @@ def _resolution(
 
 
 def _storages(options: Mapping[str, JSON]) -> tuple[storages.Storage, ...]:
-    return storages.resolve() if options["storages"] else ()
+    """Those to take in; a safety dump has all that their replacement takes away."""
+    trees = storages.resolve() if options["storages"] else ()
+    if options["purpose"] == "safety":
+        return tuple(replace(tree, excludes=()) for tree in trees)
+    return trees
 
 
 def _aliases(options: Mapping[str, JSON]) -> list[str]:

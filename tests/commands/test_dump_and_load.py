@@ -118,6 +118,23 @@ def test_a_safety_dump_holds_all_that_is_replaced_whatever_is_defined(project, s
     assert (library.Draft.everything.count(), library.Mark.objects.count()) == (2, 2)
 
 
+def test_a_safety_dump_holds_the_files_that_dumps_leave_out(project, settings):
+    settings.DISKETTE_SAFETY_DUMP = True
+    settings.DISKETTE_STORAGES_EXCLUDES = ["*.tmp"]
+    settings.DISKETTE_STORAGES = [(project.media, {"excludes": ["sub/*"]})]
+    half_done = project.media / "half done.tmp"
+    half_done.write_text("not in dumps")
+    archive = run("diskette_dump").last_line
+
+    assert run("diskette_load", archive, "--no-input").code == 0
+    assert [path.name for path in project.media.rglob("*.*")] == ["a.txt"]
+
+    (safety,) = project.archives.glob("*safety*.tar")
+    assert run("diskette_load", str(safety), "--no-input", "--no-safety-dump").code == 0
+    assert half_done.read_text() == "not in dumps"
+    assert (project.media / "sub" / "b.txt").read_text() == "b"
+
+
 def test_latest_is_the_newest_dump_and_never_a_safety_dump(project, archive, settings):
     settings.DISKETTE_SAFETY_DUMP = True
     for _ in range(2):
