@@ -141,6 +141,11 @@ class Manifest:
     """What the deployment is called that it was made in, such as `production`."""
 
     @property
+    def is_of_original(self) -> bool:
+        """Whether it was made for an archive of the original Diskette, which says far less."""
+        return self.versions.django == UNKNOWN
+
+    @property
     def models(self) -> tuple[ModelEntry, ...]:
         return tuple(entry for definition in self.definitions for entry in definition.models)
 

@@ -125,6 +125,24 @@ def keys_not_written(
     )
 
 
+def keys_assumed(finding: Finding) -> Finding:
+    """The same, where keys were not written by the original: its archives cannot be made anew.
+
+    A row gets the key of the one that has its natural key in the table that is replaced; where
+    none has, the next one.
+    """
+    if finding.code != "natural-primary":
+        return finding
+    return replace(
+        finding,
+        severity=Severity.WARNING,
+        message=finding.message.replace("nobody can tell", "the archive does not say"),
+        hint="Loaded as the original did: a row that is here already keeps its key, others are "
+        "numbered in the archive's order. On the site it was made on that is right; elsewhere, "
+        "look at these rows after the load.",
+    )
+
+
 def keys_left_out(
     model: type[Model], field: str, target: type[Model], sample: Sample, *, by: str
 ) -> Finding:

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations import Migration
 
 from diskette import conf, registry
-from diskette.core.manifest import UNKNOWN, DefinitionEntry, Manifest, ModelEntry
+from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry
 from diskette.core.report import JSON, Finding, Severity
 from diskette.data import tables
 from diskette.data.findings import listed, rows
@@ -240,7 +240,7 @@ def _shape(model: ModelType) -> dict[str, tuple[object, ...]]:
 def surroundings(manifest: Manifest) -> list[str]:
     """Sentences on what is another one here, besides the project: it hinders nothing by itself."""
     there, here = manifest.versions, django.get_version()
-    if there.django == UNKNOWN:
+    if manifest.is_of_original:
         return [f"It was made by the original Diskette {there.diskette}, which says no more."]
     found = []
     if there.django.split(".")[:2] != here.split(".")[:2]:

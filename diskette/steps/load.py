@@ -44,6 +44,7 @@ from diskette.steps.selection import Selection, select
 if TYPE_CHECKING:
     from diskette import original
     from diskette.data import apply as data_apply
+    from diskette.data import findings as data_findings
     from diskette.data import integrity, room, sessions, stage, tables, verify
     from diskette.data.engines import scratch_places
     from diskette.data.stage import Staging
@@ -54,6 +55,7 @@ else:
     carry = Lazy("diskette.steps.carry")
     original = Lazy("diskette.original")
     data_apply = Lazy("diskette.data.apply")
+    data_findings = Lazy("diskette.data.findings")
     integrity = Lazy("diskette.data.integrity")
     room = Lazy("diskette.data.room")
     scratch_places = Lazy("diskette.data.engines.scratch_places")
@@ -282,7 +284,8 @@ def load_application(context: Context) -> StepReport:
 
 def check_integrity(context: Context) -> StepReport:
     """Find every problem of the staged rows with themselves and with what stays in the database."""
-    entries = _models(_manifest(context), context)
+    manifest = _manifest(context)
+    entries = _models(manifest, context)
     found: list[Finding] = []
     for staging, models in _by_database(context).items():
         found += integrity.check(
@@ -294,6 +297,8 @@ def check_integrity(context: Context) -> StepReport:
         context.tick(0)
     left_out = _models_left_out(context)
     found = [salvage.explained(each, left_out) for each in found]
+    if manifest.is_of_original:
+        found = [data_findings.keys_assumed(each) for each in found]
     _refuse([*_found_before(context), *found])
     dropped = sorted({each.model for each in found if each.code in STALE and each.model})
     return StepReport(

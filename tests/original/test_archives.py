@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Group
 
+from diskette.core.report import Severity
 from diskette.models import Archive, Run
 from diskette.original import spool
 from tests.commands.conftest import run
@@ -144,6 +145,15 @@ def test_merging_an_archive_twice_doubles_nothing(site, name):
         assert done.code == 0, done.err
 
     assert rows_here(name) == rows_there(name)
+
+
+def test_keys_that_it_does_not_say_are_assumed_and_told(site):
+    archive = ARCHIVES / "0.6-json-natural-keys.tar.gz"
+    assert run("diskette_load", str(archive), "--no-input").code == 0
+
+    findings = Run.objects.get(kind="load").all_findings
+    told = {(f.model, f.target, f.severity) for f in findings if f.code == "natural-primary"}
+    assert ("library.Card", "auth.User", Severity.WARNING) in told
 
 
 def test_yaml_without_pyyaml_names_the_cure(site, monkeypatch):
