@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from celery import current_app
-from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from diskette import conf
@@ -14,6 +14,9 @@ from diskette.core.exceptions import BrokerUnreachable
 from diskette.core.logs import logger_of
 from diskette.core.plan import Kind
 from diskette.models import Step
+
+if TYPE_CHECKING:
+    from kombu import Connection
 
 logger = logger_of(__name__)
 
@@ -29,6 +32,8 @@ def has_application() -> bool:
 
 def send(steps: Iterable[Step]) -> None:
     """Ask workers for these steps. Raises BrokerUnreachable."""
+    if not (steps := list(steps)):
+        return  # a run in one process needs no broker, nor the memory of its driver
     try:
         with connected() as connection:
             for step in steps:
