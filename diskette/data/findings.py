@@ -102,6 +102,28 @@ def foreignkey_missing(
     )
 
 
+def foreignkey_by_hand(
+    model: type[Model], columns: Sequence[str], table: str, sample: Sample
+) -> Finding:
+    """References that only the database knows, to rows that will not be there."""
+    label, named = model._meta.label, ", ".join(columns)
+    return Finding(
+        code="foreignkey-missing",
+        severity=Severity.ERROR,
+        message=f"Integrity error: ForeignKey missing: {label} ({named}) refers in "
+        f"{rows(sample.count)} to the table {table}, by a foreign key that no model declares, "
+        "and the rows referred to will not be there.",
+        hint=f"Include the model of {table}, if there is one, in a definition of DISKETTE_APPS "
+        "where the archive is made, and dump again; or add these rows here, or drop the foreign "
+        "key, and load again.",
+        model=label,
+        field=named,
+        target=table,
+        objects=sample.objects,
+        count=sample.count,
+    )
+
+
 def keys_not_written(
     model: type[Model], field: str, target: type[Model], sample: Sample
 ) -> Finding:
@@ -375,14 +397,27 @@ def stale(model: type[Model], field: str, target: type[Model], sample: Sample) -
 
 
 def unique_conflict(model: type[Model], field: str, sample: Sample, *, merging: bool) -> Finding:
+    told = f"share values of {field} that must be unique: {listed(sample.keys)}"
+    return _together(model, field, told, sample, merging=merging)
+
+
+def exclusion_conflict(
+    model: type[Model], constraint: str, rule: str, sample: Sample, *, merging: bool
+) -> Finding:
+    told = f"exclude each other by the constraint {constraint}: {rule}"
+    return _together(model, constraint, told, sample, merging=merging)
+
+
+def _together(
+    model: type[Model], field: str, told: str, sample: Sample, *, merging: bool
+) -> Finding:
     label = model._meta.label
     where = "the archive and the database together" if merging else "the archive"
     cure = "Correct all but one of them where the archive is made, and dump again"
     return Finding(
         code="unique-conflict",
         severity=Severity.ERROR,
-        message=f"{label}: {rows(sample.count)} in {where} share values of {field} that must be "
-        f"unique: {listed(sample.keys)}.",
+        message=f"{label}: {rows(sample.count)} in {where} {told}.",
         hint=f"{cure}; or do so here; or load with --mode replace." if merging else f"{cure}.",
         model=label,
         field=field,

@@ -15,7 +15,16 @@ from pathlib import Path
 from django.db.models import Model
 
 from diskette.core.report import JSON, Finding
-from diskette.data import constraints, findings, natural, needs, sampling, tables, undeclared
+from diskette.data import (
+    constraints,
+    exclusions,
+    findings,
+    natural,
+    needs,
+    sampling,
+    tables,
+    undeclared,
+)
 from diskette.data.engines.staging import KEYLESS, REFUSED, batches
 from diskette.data.findings import SAMPLE, Sample
 from diskette.data.kinds import AnyField
@@ -134,6 +143,7 @@ def _problems(outcome: Outcome) -> Iterator[Finding]:
     keyless = _keyless(outcome)
     for model in outcome.models:
         yield from _of_references(outcome, model, keyless)
+        yield from _of_undeclared_references(outcome, model)
         yield from _of_columns(outcome, model)
         yield from _of_constraints(outcome, model)
     for model in _staying(outcome):
@@ -172,6 +182,26 @@ def _of_references(
                 model, reference.name, referred, sample, loaded=loaded
             )
             yield finding if tables.is_enforced(reference) else findings.tolerated(finding)
+
+
+def _of_undeclared_references(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
+    """The same of foreign keys made by hand, perhaps to a table that no model has."""
+    engine = outcome.engine
+    by_table = {each._meta.db_table: each for each in (*outcome.models, *outcome.neighbours)}
+    for reference in undeclared.references(model, engine.connection):
+        referred = by_table.get(reference.table)
+        there = outcome.source(referred) if referred else engine.quoted(reference.table)
+        columns = [f"referring.{engine.quoted(each)}" for each in reference.columns]
+        others = [f"referred.{engine.quoted(each)}" for each in reference.referred]
+        given = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+        same = " AND ".join(f"{a} = {b}" for a, b in zip(columns, others, strict=True))
+        missing = (
+            f"FROM {engine.staged(model)} AS referring WHERE {given}"
+            f" AND NOT EXISTS (SELECT 1 FROM {there} AS referred WHERE {same})"
+        )
+        if count := engine.scalar(f"SELECT count(*) {missing}"):
+            sample = Sample(count=count, objects=_objects(outcome, model, missing))
+            yield findings.foreignkey_by_hand(model, reference.columns, reference.table, sample)
 
 
 def _by_key(outcome: Outcome, model: type[Model], reference: AnyReference) -> Sample | None:
@@ -361,6 +391,9 @@ def _of_constraints(outcome: Outcome, model: type[Model]) -> Iterator[Finding]:
         if count := outcome.engine.scalar(f"SELECT count(*) {rows}"):
             sample = Sample(count=count, objects=_objects(outcome, model, rows))
             yield findings.check_conflict(model, check.name, sample)
+    for each in exclusions.exclusions(model, connection):
+        if found := exclusions.broken(outcome, model, each):
+            yield findings.exclusion_conflict(model, each.name, each.told, found, merging=merging)
 
 
 def _shared(outcome: Outcome, model: type[Model], unique: constraints.Unique) -> Sample | None:

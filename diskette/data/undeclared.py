@@ -1,13 +1,13 @@
 """What a live table demands although its model does not say so: constraints made by hand.
 
-Asked of the database's own catalogue. SQLite's checks, which it keeps as text only, and
-exclusion constraints are left to the database: they are told when it refuses.
+Asked of the database's own catalogue, of which SQLite's is the statements that made it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -17,6 +17,7 @@ from django.db.models import Model
 
 from diskette.data import sampling, tables
 from diskette.data.constraints import Check, Unique
+from diskette.data.engines import sqlite_statements
 from diskette.data.kinds import AnyField
 
 UNIQUE = {
@@ -74,11 +75,49 @@ CHECKS = {
     "postgresql": """
         SELECT conname, pg_get_expr(conbin, conrelid) FROM pg_constraint
         WHERE conrelid = %s::regclass AND contype = 'c' AND conkey IS NOT NULL ORDER BY 1""",
+    "sqlite": """
+        SELECT NULL, sql FROM sqlite_master WHERE type = 'table' AND name = %s COLLATE NOCASE""",
     "mysql": """
         SELECT constraint_name, check_clause FROM information_schema.check_constraints
         WHERE constraint_schema = database() AND table_name = %s AND level = 'Table' ORDER BY 1""",
 }
-"""By vendor: names of checks and what they demand. MySQL's own catalogue knows no tables there."""
+"""By vendor: names of checks and what they demand. MySQL's own catalogue knows no tables there.
+
+SQLite tells the statement that made the table instead.
+"""
+
+REFERENCES = {
+    "postgresql": """
+        SELECT conname, parent.relname, child_column.attname, parent_column.attname
+        FROM pg_constraint AS key JOIN pg_class AS parent ON parent.oid = confrelid
+        CROSS JOIN LATERAL unnest(conkey, confkey) WITH ORDINALITY AS pair(mine, theirs, place)
+        JOIN pg_attribute AS child_column
+            ON child_column.attrelid = conrelid AND child_column.attnum = mine
+        JOIN pg_attribute AS parent_column
+            ON parent_column.attrelid = confrelid AND parent_column.attnum = theirs
+        WHERE conrelid = %s::regclass AND contype = 'f' ORDER BY 1, place""",
+    "sqlite": """
+        SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(%s) ORDER BY id, seq""",
+    "mysql": """
+        SELECT constraint_name, referenced_table_name, column_name, referenced_column_name
+        FROM information_schema.key_column_usage
+        WHERE table_schema = database() AND referenced_table_schema = database()
+            AND table_name = %s ORDER BY 1, ordinal_position""",
+}
+"""By vendor: name of a foreign key, its table, and each pair of its columns.
+
+SQLite's have numbers for names, and NULL for a column of the primary key that was not named.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A foreign key that no field is."""
+
+    columns: tuple[str, ...]
+    table: str
+    referred: tuple[str, ...]
+    """The columns of `table` that `columns` name."""
 
 
 def unique(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Unique]:
@@ -88,19 +127,32 @@ def unique(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Uniq
     for name, columns in _indexes(model, connection).items():
         if columns <= fields.keys() and columns not in declared:
             yield _unique(name, [fields[column] for column in sorted(columns)], connection)
-    yield from _expressed(model, connection, set(fields))
+    yield from _expressed(model, connection)
 
 
 def checks(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Check]:
     """Conditions that the table holds, and neither the model nor a field of it does."""
-    if connection.vendor not in CHECKS or not _tells_checks(connection):
-        return
     options = model._meta
     declared = {each.name for each in options.constraints}
     declared |= {f"{options.db_table}_{tables.column_name(f)}_check" for f in options.local_fields}
-    for name, condition in _rows(CHECKS, model, connection):
-        if name not in declared:
-            yield Check(name=name, condition=f"({condition})")
+    of_fields = {_bare(f.db_check(connection) or "") for f in options.local_concrete_fields}
+    left = unknown_here(model, connection)
+    for name, condition in _conditions(model, connection):
+        if name in declared or _bare(condition) in of_fields or words(condition) & left:
+            continue
+        yield Check(name=name or condition, condition=f"({condition})")
+
+
+def references(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Reference]:
+    """Foreign keys of the table that no field declares, as far as their columns travel."""
+    fields = {tables.column_name(field) for field in tables.stored_fields(model)}
+    enforced = filter(tables.is_enforced, tables.references(model))
+    declared = {(tables.column_name(field),) for field in enforced}
+    rows = _rows(REFERENCES, model, connection)
+    for (_, table), pairs in groupby(rows, itemgetter(0, 1)):
+        columns, referred = zip(*(pair for _, _, *pair in pairs), strict=True)
+        if set(columns) <= fields and columns not in declared and None not in referred:
+            yield Reference(columns=columns, table=table, referred=referred)
 
 
 def not_null(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[AnyField]:
@@ -113,15 +165,24 @@ def not_null(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[An
             yield fields[column.name]
 
 
-def _expressed(
-    model: type[Model], connection: BaseDatabaseWrapper, known: set[str]
-) -> Iterator[Unique]:
+def unknown_here(model: type[Model], connection: BaseDatabaseWrapper) -> set[str]:
+    """Words that staged rows give no meaning: columns of no field, the live table's name."""
+    fields = (*tables.stored_fields(model), *tables.generated_fields(model))
+    known = {tables.column_name(field) for field in fields}
+    unknown = {*_columns(model, connection), model._meta.db_table} - known
+    return {word.lower() for word in unknown}
+
+
+def words(condition: str) -> set[str]:
+    return set(re.findall(r"\w+", condition.lower()))
+
+
+def _expressed(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Unique]:
     """Those of expressions or of some rows, where all that they name travels in an archive."""
     declared = {each.name for each in model._meta.constraints}
-    left = {column.lower() for column in _columns(model, connection) - known}
+    left = unknown_here(model, connection)
     for name, condition, values in _expressions(model, connection):
-        words = set(re.findall(r"\w+", " ".join((condition, *values)).lower()))
-        if name not in declared and not words & left:
+        if name not in declared and not words(" ".join((condition, *values))) & left:
             yield Unique(
                 name=f"{', '.join(values)} (by {name}, which no model declares)",
                 values=values,
@@ -139,36 +200,24 @@ def _expressions(
     """Name, condition (empty: all rows) and values of each, as SQL."""
     for (name, condition), rows in groupby(_rows(EXPRESSED, model, connection), itemgetter(0, 1)):
         told = condition or "", tuple(value for _, _, value in rows)
-        rule, values = _taken_apart(*told[1]) if connection.vendor == "sqlite" else told
+        rule, values = sqlite_statements.index(*told[1]) if connection.vendor == "sqlite" else told
         if values and all(values):
             yield name, rule, values
 
 
-PIECE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--|/\*|.""", re.DOTALL)
-ORDER = re.compile(r"\s+(?:ASC|DESC)\s*$", re.IGNORECASE)
-WHERE = re.compile(r"\s*WHERE\b(.*)", re.IGNORECASE | re.DOTALL)
-
-
-def _taken_apart(statement: str) -> tuple[str, tuple[str, ...]]:
-    """Condition and values of SQLite's CREATE INDEX; none where a comment hides their ends.
-
-    Source: https://sqlite.org/lang_createindex.html
-    """
-    pieces = PIECE.findall(statement)
-    if "--" in pieces or "/*" in pieces:
-        return "", ()
-    values, depth = [""], 0
-    for place, piece in enumerate(pieces):
-        depth += (piece == "(") - (piece == ")")
-        if piece == ")" and depth == 0:
-            condition = WHERE.match("".join(pieces[place + 1 :]))
-            told = (ORDER.sub("", value).strip() for value in values[1:])
-            return condition[1].strip() if condition else "", tuple(told)
-        if depth == 1 and piece in "(,":
-            values.append("")
+def _conditions(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[tuple[str, str]]:
+    """Name, where it has one, and condition of each check in the catalogue."""
+    if not _tells_checks(connection):
+        return
+    for name, told in _rows(CHECKS, model, connection):
+        if connection.vendor == "sqlite":
+            yield from sqlite_statements.checks(told)
         else:
-            values[-1] += piece
-    return "", ()
+            yield name, told
+
+
+def _bare(condition: str) -> str:
+    return re.sub(r"[\s()]+", "", condition)
 
 
 def _columns(model: type[Model], connection: BaseDatabaseWrapper) -> set[str]:

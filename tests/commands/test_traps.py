@@ -283,6 +283,21 @@ class TestConflictsAtTheTarget:
         )
         assert load(dumped()).code == 0
 
+    def test_a_check_made_by_hand_is_known_before_anything_is_written(self, genres):
+        archive = dumped()
+        library.Author.objects.filter(pk=2).delete()
+        execute("ALTER TABLE library_author ADD COLUMN bea integer CHECK (id = 1 OR name <> 'Ann')")
+        try:
+            done = load(archive)
+            assert done.code == 4
+            told = "library.Author: the constraint id = 1 OR name <> 'Ann' does not hold for 1 row."
+            assert told in done.err
+            assert library.Author.objects.count() == 1
+        finally:
+            execute("ALTER TABLE library_author DROP COLUMN bea")
+        library.Author.objects.create(pk=2, name="Bea")
+        assert load(dumped()).code == 0
+
 
 def test_a_table_that_is_not_there_and_not_dumped_hinders_nothing(project):
     """As one of an application that was never migrated here."""

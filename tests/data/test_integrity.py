@@ -14,6 +14,7 @@ from diskette.core.report import Severity
 from tests.data.conftest import MARIADB, POSTGRESQL, SQLITE, clear
 from tests.data.loading import Archive, Loading
 from tests.library import models as library
+from tests.pglibrary import models as pglibrary
 
 BOOK = {
     "title": "t",
@@ -42,8 +43,32 @@ def archive(tmp_path) -> Archive:
     return Archive(tmp_path)
 
 
+KEPT_ASIDE = (
+    "ALTER TABLE library_author RENAME TO kept",
+    "ALTER TABLE kept RENAME TO library_author",
+)
+AUTHOR_WITH_KNOWN_NAME = """
+    CREATE TABLE library_author (
+        id integer PRIMARY KEY AUTOINCREMENT,
+        name varchar(80) NOT NULL REFERENCES names (known),
+        mentor_id bigint NULL
+    )"""
+AUTHOR_WITH_CHECKS = """
+    CREATE TABLE library_author (
+        id integer PRIMARY KEY AUTOINCREMENT, -- not a check (id > 5
+        name varchar(100) NOT NULL CONSTRAINT [no x] CHECK(name <> 'x') /* CHECK (0) */,
+        mentor_id bigint NULL CHECK (library_author.mentor_id <> 7),
+        CHECK (id < 10 OR name = 'a)'),
+        check (name <> "z")
+    )"""
+
+
 def book(pk: int, isbn: str, **fields) -> dict:
     return {"pk": pk, "isbn": isbn, **BOOK, **fields}
+
+
+def instant(day: int) -> dt.datetime:
+    return dt.datetime(2026, 1, day, tzinfo=dt.UTC)
 
 
 def user(pk: int, username: str) -> dict:
@@ -559,6 +584,74 @@ class TestConstraintsThatNoModelDeclares:
             "value-out-of-range",
             "no_x",
             (2, 4),
+        )
+
+    @pytest.mark.parametrize("using", [SQLITE], indirect=True)
+    def test_checks_are_found_in_the_statement_that_made_a_table(self, archive, using, by_hand):
+        by_hand(*KEPT_ASIDE)
+        by_hand(AUTHOR_WITH_CHECKS, "DROP TABLE library_author")
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("axbz", 1)],
+            {"pk": 11, "name": "a", "mentor": None},
+        )
+        told = {each.field: each.objects for each in problems(archive, using)}
+        assert told == {"no x": (2,), "id < 10 OR name = 'a)'": (11,), 'name <> "z"': (4,)}
+
+    @pytest.mark.parametrize("using", [POSTGRESQL], indirect=True)
+    def test_an_exclusion_constraint_is_kept_with_the_rows_that_break_it(
+        self, archive, using, by_hand
+    ):
+        by_hand(
+            "ALTER TABLE library_author ADD CONSTRAINT apart EXCLUDE USING gist"
+            " (int4range(id::int, id::int + 2) WITH &&) WHERE (name <> 'b')",
+            "ALTER TABLE library_author DROP CONSTRAINT apart",
+        )
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("aabca", 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert (finding.code, finding.field) == ("unique-conflict", "apart")
+        assert (finding.objects, finding.count) == ((1, 2, 4, 5), 4)
+        assert "exclude each other by the constraint apart: EXCLUDE USING gist" in finding.message
+
+    @pytest.mark.parametrize("using", [POSTGRESQL], indirect=True)
+    def test_merged_rows_that_live_ones_exclude_are_told(self, archive, using):
+        day = '{"lower": "2026-01-0%dT00:00:00+00:00", "upper": "2026-01-0%dT00:00:00+00:00"}'
+        stays = pglibrary.Booking(pk=1, room=1, during=(instant(1), instant(3)))
+        stays.save(using=using)
+        archive.write(
+            pglibrary.Booking,
+            *[{"pk": pk, "room": 1, "during": day % (pk, pk + 1)} for pk in (2, 3, 4)],
+        )
+        finding = the_only(problems(archive, using, mode="merge"))
+        assert (finding.field, finding.objects) == ("pglibrary_booking_overlap", (1, 2))
+        assert problems(archive, using) == []
+
+    def test_a_foreign_key_is_kept_with_the_rows_that_break_it(self, archive, using, by_hand):
+        by_hand("CREATE TABLE names (known varchar(80) PRIMARY KEY)", "DROP TABLE names")
+        execute(using, "INSERT INTO names VALUES ('a')")
+        if connections[using].vendor == "sqlite":
+            by_hand(*KEPT_ASIDE)
+            by_hand(AUTHOR_WITH_KNOWN_NAME, "DROP TABLE library_author")
+        else:
+            kind = "FOREIGN KEY" if connections[using].vendor == "mysql" else "CONSTRAINT"
+            by_hand(
+                "ALTER TABLE library_author ADD CONSTRAINT known"
+                " FOREIGN KEY (name) REFERENCES names (known)",
+                f"ALTER TABLE library_author DROP {kind} known",
+            )
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("abc", 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert (finding.code, finding.field, finding.target, finding.objects) == (
+            "foreignkey-missing",
+            "name",
+            "names",
+            (2, 3),
         )
 
     @pytest.mark.parametrize("using", [POSTGRESQL, MARIADB], indirect=True)
