@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from tests import servers
+from tests.kills.scene import Healing
 from tests.site.sites import Sites
 from worker.servers import PostgreSQL, Redis
 
@@ -43,3 +45,11 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     made = Sites(directory=tmp_path_factory.mktemp("sites"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def healing(request: pytest.FixtureRequest, record_property: Callable[[str, Any], None]) -> Healing:
+    """The stopwatch of a test that bears `@pytest.mark.fault("what strikes")`."""
+    mark = request.node.get_closest_marker("fault")
+    record_property("fault", mark.args[0])
+    return Healing(record_property)

@@ -77,12 +77,15 @@ def test_waiting_without_enqueueing_is_wrong_usage(project):
     assert run("diskette_dump", "--wait").code == 2
 
 
-def test_a_broker_that_is_down_is_named_and_nothing_stays_open(project, settings):
+@pytest.mark.fault("Redis is away when a run is to begin")
+def test_a_broker_that_is_down_is_named_and_nothing_stays_open(project, healing):
     from celery import Celery
 
     nowhere = Celery("nowhere", broker="redis://:secret@127.0.0.1:1/0", set_as_current=True)
     nowhere.conf.broker_connection_timeout = 1
+    healing.begins()
     done = run("diskette_dump", "--enqueue")
+    healing.told("dump failed (broker-unreachable), nothing stays open")
     nowhere.close()
     assert done.code == 1
     assert "127.0.0.1:1" in done.err
@@ -90,13 +93,16 @@ def test_a_broker_that_is_down_is_named_and_nothing_stays_open(project, settings
     assert Run.objects.get().state == "failed"
 
 
-def test_a_broker_that_is_frozen_is_named_in_time(project, private_redis):
+@pytest.mark.fault("Redis is frozen when a run is to begin")
+def test_a_broker_that_is_frozen_is_named_in_time(project, healing, private_redis):
     from celery import Celery
 
     private_redis.freeze()
     frozen = Celery("frozen", broker=private_redis.url, set_as_current=True)
+    healing.begins()
     try:
         done = run("diskette_dump", "--enqueue")
+        healing.told("dump failed (broker-unreachable)")
     finally:
         frozen.close()
         private_redis.thaw()

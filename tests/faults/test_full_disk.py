@@ -40,18 +40,26 @@ def assert_refused(done, directory) -> None:
     assert made.finished_at
 
 
-def test_a_workspace_that_fills_up_while_dumping(bulky, settings, tmp_path):
+@pytest.mark.fault("the workspace's disk fills up")
+def test_a_workspace_that_fills_up_while_dumping(bulky, healing, settings, tmp_path):
     with mounted(tmp_path / "small", SMALL) as small:
         settings.DISKETTE_WORKSPACE = small / "workspace"
-        assert_refused(run("diskette_dump"), small)
+        healing.begins()
+        done = run("diskette_dump")
+        healing.told("dump failed (no-space)")
+        assert_refused(done, small)
         assert list((small / "workspace").iterdir()) == []
     assert not list(bulky.archives.glob("*"))
 
 
-def test_a_destination_that_fills_up_while_assembling(bulky, settings, tmp_path):
+@pytest.mark.fault("the destination's disk fills up")
+def test_a_destination_that_fills_up_while_assembling(bulky, healing, settings, tmp_path):
     with mounted(tmp_path / "small", SMALL) as small:
         settings.DISKETTE_DUMP_PATH = small
-        assert_refused(run("diskette_dump"), small)
+        healing.begins()
+        done = run("diskette_dump")
+        healing.told("dump failed (no-space)")
+        assert_refused(done, small)
         assert list(small.iterdir()) == []
     assert bulky.left_over() == []
 
@@ -76,7 +84,8 @@ def test_a_workspace_that_fills_up_while_rows_are_staged(project, settings, tmp_
     assert not User.objects.exclude(first_name="changed").exists()
 
 
-def test_a_media_disk_that_fills_up_while_files_are_staged(bulky, settings, tmp_path):
+@pytest.mark.fault("a storage's disk fills up")
+def test_a_media_disk_that_fills_up_while_files_are_staged(bulky, healing, settings, tmp_path):
     archive = run("diskette_dump").last_line
     User.objects.update(first_name="changed")
     with mounted(tmp_path / "small", SMALL) as small:
@@ -84,7 +93,10 @@ def test_a_media_disk_that_fills_up_while_files_are_staged(bulky, settings, tmp_
         settings.DISKETTE_STORAGES = [small / "media"]
         (small / "media").mkdir()
         (small / "media" / "live.txt").write_text("live")
-        assert_refused(run("diskette_load", archive, "--no-input"), small)
+        healing.begins()
+        done = run("diskette_load", archive, "--no-input")
+        healing.told("load failed (no-space)")
+        assert_refused(done, small)
         assert [path.name for path in small.iterdir()] == ["media"]
         assert (small / "media" / "live.txt").read_text() == "live"
     assert User.objects.get().first_name == "changed"

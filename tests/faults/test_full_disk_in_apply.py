@@ -121,12 +121,17 @@ def small_disk(private_postgres: PostgreSQL) -> Iterator[Path]:
         private_postgres.stop()
 
 
-def test_a_disk_that_fills_up_while_postgresql_applies(tmp_path, private_postgres, small_disk):
+@pytest.mark.fault("the database's disk fills up in `apply`")
+def test_a_disk_that_fills_up_while_postgresql_applies(
+    tmp_path, healing, private_postgres, small_disk
+):
     url = urlsplit(private_postgres.url)._replace(path="/site").geturl()
     site = Site(directory=tmp_path, database_url=url)
     site.manage("migrate", "-v0")
     before = harmed(site)
+    healing.begins()
     done = load_beside_another_program(before, small_disk)
+    healing.told("load failed (no-space), nothing changed")
     assert "the disk of the database default filled up (could not extend file" in done.stderr
     left = re.search(r"left when the apply was over: (\d+)", done.stdout)
     assert left is not None

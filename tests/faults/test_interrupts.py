@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,13 @@ def site(tmp_path) -> Site:
     return site
 
 
-def interrupt_in(site: Site, step: str, *command: str) -> subprocess.CompletedProcess[str]:
+def nobody_watches() -> None:
+    """A moment that no stopwatch waits for."""
+
+
+def interrupt_in(
+    site: Site, step: str, *command: str, begins: Callable[[], None] = nobody_watches
+) -> subprocess.CompletedProcess[str]:
     held = site.directory / "held"
     program = [sys.executable, "-c", INTERRUPTED, step, str(held), *command]
     process = subprocess.Popen(
@@ -56,6 +63,7 @@ def interrupt_in(site: Site, step: str, *command: str) -> subprocess.CompletedPr
         text=True,
     )
     assert await_condition(held.exists, seconds=60)
+    begins()
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess(program, process.returncode, out, err)
@@ -81,12 +89,15 @@ def test_a_dump_that_is_interrupted_leaves_nothing(site, step):
     assert site.run("diskette_dump").returncode == 0
 
 
+@pytest.mark.fault("Ctrl-C in a command")
 @pytest.mark.parametrize("step", ["load_application", "stage_storage"])
-def test_a_load_that_is_interrupted_changes_nothing(site, step):
+def test_a_load_that_is_interrupted_changes_nothing(site, healing, step):
     archive = Path(site.manage("diskette_dump").splitlines()[-1])
     site.manage("sample_harm")
     before = site.manage("sample_picture")
-    done = interrupt_in(site, f"load/{step}", "diskette_load", archive.name, "--no-input")
+    load = ("diskette_load", archive.name, "--no-input")
+    done = interrupt_in(site, f"load/{step}", *load, begins=healing.begins)
+    healing.told("cancelled, nothing changed")
     assert done.returncode == 1
     assert "Interrupted" in done.stderr
     assert "Traceback" not in done.stderr
@@ -95,12 +106,14 @@ def test_a_load_that_is_interrupted_changes_nothing(site, step):
     assert archive.exists()
 
 
-def test_a_load_that_is_interrupted_once_its_rows_are_live_is_finished(site):
+@pytest.mark.fault("Ctrl-C when the rows are live")
+def test_a_load_that_is_interrupted_once_its_rows_are_live_is_finished(site, healing):
     archive = Path(site.manage("diskette_dump").splitlines()[-1])
     before = site.manage("sample_picture")
     site.manage("sample_harm")
     load = ("diskette_load", archive.name, "--no-input", "--no-safety-dump")
-    done = interrupt_in(site, "load/apply", *load)
+    done = interrupt_in(site, "load/apply", *load, begins=healing.begins)
+    healing.told("load succeeded")
     assert done.returncode == 1
     assert "went on and succeeded" in done.stderr
     assert "nothing was left behind" not in done.stderr

@@ -7,10 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import yard as yards
-from tests.kills.conftest import healing
 from tests.yard import Yard
-
-__all__ = ["healing"]
 
 
 @pytest.fixture(scope="package")

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests import servers
-from tests.kills.scene import LEASE_SECONDS, Healing
+from tests.kills.scene import LEASE_SECONDS
 from worker.servers import new_directory
 from worker.sites import Site
 
@@ -78,11 +77,3 @@ def site(original: Original, tmp_path: Path) -> Iterator[Site]:
                 "DISKETTE_TEST_HELD": str(tmp_path / "held"),
             },
         )
-
-
-@pytest.fixture
-def healing(request: pytest.FixtureRequest, record_property: Callable[[str, Any], None]) -> Healing:
-    """The stopwatch of a test that bears `@pytest.mark.fault("what strikes")`."""
-    mark = request.node.get_closest_marker("fault")
-    record_property("fault", mark.args[0])
-    return Healing(record_property)

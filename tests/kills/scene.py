@@ -155,3 +155,7 @@ class Healing:
         self.record("healed", [round(seconds, 1), str(came_out)])
         assert seconds < within + SWEEP_SECONDS + SLACK_SECONDS
         return came_out
+
+    def told(self, outcome: str) -> None:
+        """Whoever waited has been told at this moment how it came out."""
+        self.record("healed", [round(time.time() - self.struck, 1), outcome])
