@@ -1,8 +1,9 @@
 """Work in a process of its own, which can open no database but those it is given.
 
 The starter holds the process's stdin open: when the starter dies, whatever kills it, the
-process ends at once. What it has to say comes as lines of JSON; what project code prints goes
-to a log. Secrets pass by stdin, so that neither arguments nor environment show them.
+process ends at once, and with it whatever it has started. What it has to say comes as lines
+of JSON; what project code prints goes to a log. Secrets pass by stdin, so that neither
+arguments nor environment show them.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import json
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -63,7 +66,7 @@ def run(
             _ask(process, {"function": function, "arguments": arguments, "databases": databases})
             return _outcome(process, log, tick)
         finally:
-            process.kill()
+            _end(process.pid)
 
 
 def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
@@ -133,7 +136,13 @@ def main() -> None:
 def _end_with_starter() -> None:
     while os.read(sys.stdin.fileno(), READ_BYTES):
         continue
-    os._exit(1)
+    _end(os.getpid())
+
+
+def _end(process: int) -> None:
+    """With all that it has started: it leads a session of its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
 
 
 def _open_only(databases: Mapping[str, Any]) -> None:

@@ -125,7 +125,7 @@ def call_check(
         conf.stand_in_media(Path(media))
     try:
         answer = import_string(check)(database, Path(directory))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DrillFailed(check, f"{type(error).__name__}: {error}") from error
     if answer is False:
         raise DrillFailed(check, "it returned False")

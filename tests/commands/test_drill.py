@@ -35,6 +35,10 @@ def complain(database: str, storages: Path) -> None:
     raise ValueError("no orders of this week")
 
 
+def leave(database: str, storages: Path) -> None:
+    raise SystemExit(0)
+
+
 def refuse(database: str, storages: Path) -> bool:
     return False
 
@@ -98,7 +102,11 @@ def test_an_archive_without_a_row_gets_one_that_says_it_is_proven(archive):
 
 @pytest.mark.parametrize(
     ("check", "why"),
-    [("complain", "ValueError: no orders of this week"), ("refuse", "it returned False")],
+    [
+        ("complain", "ValueError: no orders of this week"),
+        ("leave", "SystemExit: 0"),
+        ("refuse", "it returned False"),
+    ],
 )
 def test_a_check_that_refuses_fails_the_drill_in_its_own_words(
     settings, project, archive, check, why

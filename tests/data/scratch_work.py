@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,10 +27,12 @@ def look(database: str, tell: Tell) -> dict[str, object]:
     return {"name": str(connections[database].settings_dict["NAME"]), "refused": refused}
 
 
-def note_pid_and_wait(database: str, file: str, tell: Tell) -> None:
-    Path(file).write_text(str(os.getpid()))
-    while True:
-        time.sleep(60)
+def note_pids_and_wait(database: str, file: str, tell: Tell) -> None:
+    """Its own, and that of a process that it has started, as a check with `pg_dump` would."""
+    child = subprocess.Popen(["sleep", "3600"])
+    Path(file).with_suffix(".new").write_text(f"{os.getpid()} {child.pid}")
+    Path(file).with_suffix(".new").rename(file)
+    child.wait()
 
 
 def die(database: str, tell: Tell) -> None:
@@ -44,8 +46,8 @@ def main(run: str, database: str, workspace: str) -> None:
     from diskette.data.scratch import scratch
 
     with scratch(run, database, Path(workspace)) as made:
-        file = str(Path(workspace) / "pid")
-        made.apart("tests.data.scratch_work:note_pid_and_wait", lambda _: None, file=file)
+        file = str(Path(workspace) / "pids")
+        made.apart("tests.data.scratch_work:note_pids_and_wait", lambda _: None, file=file)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -156,20 +156,23 @@ def test_a_process_that_breaks_off_is_told_with_its_last_words(made):
 
 def test_it_stops_when_the_step_does(made, tmp_path):
     def stop(_: int) -> None:
-        if (tmp_path / "pid").exists():
+        if pids.exists():
             raise KeyboardInterrupt
 
-    file = str(tmp_path / "pid")
+    pids = tmp_path / "pids"
     with pytest.raises(KeyboardInterrupt):
-        made.apart("tests.data.scratch_work:note_pid_and_wait", stop, file=file)
-    assert has_ended(int((tmp_path / "pid").read_text()))
+        made.apart("tests.data.scratch_work:note_pids_and_wait", stop, file=str(pids))
+    assert await_condition(lambda: have_ended(pids), seconds=30)
 
 
-def has_ended(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
+def have_ended(pids: Path) -> bool:
+    """It, and what it has started; a zombie waits for its parent alone."""
+    return not any(map(is_alive, pids.read_text().split()))
+
+
+def is_alive(pid: str) -> bool:
+    with suppress(ProcessLookupError, FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     return False
 
 
@@ -187,16 +190,16 @@ def test_a_cleanup_drops_what_a_killed_process_left(alias, tmp_path, settings, d
         run=run, position=0, name="fetch_archive", output={"databases": [alias]}
     )
     run.workspace.create()
-    pid = run.workspace.path / "pid"
+    pids = run.workspace.path / "pids"
     command = [sys.executable, "-m", "tests.data.scratch_work"]
     with subprocess.Popen(
         [*command, str(run.pk), alias, str(run.workspace.path)],
         cwd=REPOSITORY,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
     ) as process:
-        assert await_condition(lambda: pid.exists() and pid.read_text(), seconds=30)
+        assert await_condition(pids.exists, seconds=30)
         process.kill()
-    assert await_condition(lambda: has_ended(int(pid.read_text())), seconds=30)
+    assert await_condition(lambda: have_ended(pids), seconds=30)
     assert len(names_on_server(alias, str(run.pk))) == 1
     assert cleanup(run) == []
     assert names_on_server(alias, str(run.pk)) == []
