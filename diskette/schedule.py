@@ -27,8 +27,9 @@ JOBS: Mapping[str, str] = {
 
 HOUR_SECONDS = 60 * 60
 DAY_MINUTES = 24 * 60
-LONGEST_WAIT_SECONDS = 6 * HOUR_SECONDS
-"""Messages pile up while no worker is there; a dump of last night is not wanted at noon."""
+LONGEST_WAIT_SECONDS = 23 * HOUR_SECONDS
+"""The shortest night and day, when the clock leaves an hour out. Whenever workers come back, the
+last night's message is there for them, and no other."""
 
 
 class ProjectCrontab(crontab):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,7 +15,7 @@ from diskette.schedule import ProjectCrontab, schedule_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = 60 * 60
-OPTIONS = {"expires": 6 * HOUR}
+OPTIONS = {"expires": 23 * HOUR}
 
 
 def firings(words: str, *, begin: datetime, days: int) -> list[str]:
@@ -24,6 +25,11 @@ def firings(words: str, *, begin: datetime, days: int) -> list[str]:
 
 
 def firings_of(schedule: crontab, *, begin: datetime, days: int) -> list[str]:
+    sent = sendings(schedule, begin=begin, days=days)
+    return [f"{each.astimezone(BERLIN):%d %H:%M %Z}" for each in sent]
+
+
+def sendings(schedule: crontab, *, begin: datetime, days: int) -> list[datetime]:
     """When beat would send, its own clock read once a minute."""
     now = [begin]
     schedule.nowfun = lambda: now[0]
@@ -31,7 +37,7 @@ def firings_of(schedule: crontab, *, begin: datetime, days: int) -> list[str]:
     while now[0] < begin + timedelta(days=days):
         if schedule.is_due(last).is_due:
             last = now[0]
-            sent.append(f"{last.astimezone(BERLIN):%d %H:%M %Z}")
+            sent.append(last)
         now[0] += timedelta(minutes=1)
     return sent
 
@@ -99,6 +105,21 @@ def test_a_beat_that_was_away_for_three_nights_sends_one_dump(settings):
     schedule.nowfun = lambda: back
     assert schedule.is_due(back - timedelta(days=3, hours=8)).is_due
     assert not schedule.is_due(back).is_due
+
+
+@pytest.mark.parametrize("begin", [datetime(2026, 3, 27, 12), datetime(2026, 10, 23, 12)])
+def test_workers_that_were_away_for_nights_find_one_dump_whenever_they_are_back(settings, begin):
+    """At any minute but of the hour before the next is sent; also where the clock changes."""
+    settings.TIME_ZONE = "Europe/Berlin"
+    entry = diskette.beat_schedule()["diskette-dump"]
+    valid = timedelta(seconds=entry["options"]["expires"])
+    sent = sendings(entry["schedule"], begin=begin.replace(tzinfo=UTC), days=4)
+    for night, following in pairwise(sent):
+        for minutes in range(0, (following - night) // timedelta(minutes=1), 10):
+            back = night + timedelta(minutes=minutes)
+            waiting = [each for each in sent if each <= back < each + valid]
+            assert waiting == [night] or following - back <= timedelta(hours=2)
+            assert len(waiting) < 2
 
 
 def test_beat_can_keep_a_schedule_in_its_file():

@@ -56,5 +56,3 @@ timezone = os.environ.get("TIME_ZONE", "UTC")
 beat_schedule_filename = os.environ.get(
     "CELERY_BEAT_FILE", str(Path(__file__).parent.parent / "var" / "celerybeat-schedule")
 )
-# Beat that was down over night makes up for it until half past seven.
-beat_cron_starting_deadline = 4 * 60 * 60

@@ -74,7 +74,7 @@ def test_its_scheduler_sends_what_plain_beat_sends(beat):
     }
     assert sent == {
         "diskette-sweep": ("diskette.sweep", "backups", 60),
-        "diskette-dump": ("diskette.dump", "backups", 21600),
+        "diskette-dump": ("diskette.dump", "backups", 82800),
         "diskette-health": ("diskette.health", "backups", 3600),
         "diskette-prune": ("diskette.prune", "backups", 1),
     }
