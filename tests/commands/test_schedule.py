@@ -110,6 +110,28 @@ def test_its_rows_go_when_that_is_asked_for_and_others_stay(beat):
     assert set(entries(beat)) == {"diskette-of-ours"}
 
 
+def test_rows_of_an_administrators_own_are_named_and_left_alone(beat):
+    installed()
+    beat.PeriodicTask.objects.filter(name="diskette-dump").update(name="Every night")
+    noon = beat.CrontabSchedule.objects.create(minute="0", hour="12-12")
+    beat.PeriodicTask.objects.create(name="diskette-noon", task="diskette.dump", crontab=noon)
+    other = {"Every night": "other", "noon": "other"}
+    assert installed() == dict.fromkeys(ALL, "kept") | {"dump": "installed"} | other
+    assert "other     Every night  sends diskette.dump\n" in run("diskette_schedule").out
+    assert installed("--remove") == dict.fromkeys(ALL, "removed") | other
+    assert set(entries(beat)) == {"Every night", "diskette-noon"}
+
+
+def test_a_row_that_was_given_a_schedule_of_another_kind_gets_its_own_again(beat):
+    installed()
+    sunset = beat.SolarSchedule.objects.create(event="sunset", latitude=52.5, longitude=13.4)
+    dumps = beat.PeriodicTask.objects.filter(name="diskette-dump")
+    dumps.update(crontab=None, solar=sunset)
+    assert installed()["dump"] == "changed"
+    dumps.get().validate_unique()
+    assert dumps.get().solar is None
+
+
 def test_without_django_celery_beat_the_command_says_so(db):
     done = run("diskette_schedule")
     assert done.code == 2

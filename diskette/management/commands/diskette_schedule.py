@@ -15,10 +15,14 @@ from diskette.core.report import JSON
 from diskette.management.base import DisketteCommand
 
 PREFIX = "diskette-"
+KINDS: dict[str, Any] = dict.fromkeys(("crontab", "interval", "solar", "clocked"))
 
 
 class Command(DisketteCommand):
-    """What an administrator switched off stays off; when a job is sent, the setting says."""
+    """What an administrator switched off stays off; when a job is sent, the setting says.
+
+    Rows by other names that send a job as well are theirs: they are named, and left alone.
+    """
 
     help = (
         "Install the jobs of DISKETTE_SCHEDULE as rows of django-celery-beat, for its "
@@ -50,12 +54,16 @@ class Command(DisketteCommand):
 def _installed(wanted: Mapping[str, Mapping[str, Any]], *, dry_run: bool) -> list[JSON]:
     from django_celery_beat.models import PeriodicTask
 
-    rows = PeriodicTask.objects.filter(name__startswith=PREFIX, task__in=schedule.JOBS.values())
+    ours = [f"{PREFIX}{job}" for job in schedule.JOBS]
+    of_jobs = PeriodicTask.objects.filter(task__in=schedule.JOBS.values())
+    rows = of_jobs.filter(name__in=ours)
     with transaction.atomic(using=rows.db):
         done = [_put(name, entry) for name, entry in wanted.items()]
         for row in rows.exclude(name__in=list(wanted)):
             done.append({"name": row.name, "state": "removed", "schedule": ""})
             row.delete()
+        for row in of_jobs.filter(enabled=True).exclude(name__in=ours):
+            done.append({"name": row.name, "state": "other", "schedule": f"sends {row.task}"})
         if dry_run:
             transaction.set_rollback(True, using=rows.db)
     return done
@@ -87,17 +95,17 @@ def _put(name: str, entry: Mapping[str, Any]) -> JSON:
 
 
 def _when(said: str | float | None) -> dict[str, Any]:
-    """The row's schedule: one of the two kinds, the other None."""
+    """The row's schedule: of one kind, the others None."""
     from django_celery_beat.models import CrontabSchedule, IntervalSchedule
 
     if isinstance(said, str):
-        return {"crontab": _row_of(CrontabSchedule, _crontab(said)), "interval": None}
+        return KINDS | {"crontab": _row_of(CrontabSchedule, _crontab(said))}
     seconds = float(said or 0)
     every, period = (
         (seconds, "seconds") if seconds.is_integer() else (seconds * 1e6, "microseconds")
     )
     interval = _row_of(IntervalSchedule, {"every": round(every), "period": period})
-    return {"crontab": None, "interval": interval}
+    return KINDS | {"interval": interval}
 
 
 def _crontab(words: str) -> dict[str, Any]:
