@@ -107,13 +107,15 @@ def test_a_beat_that_was_away_for_three_nights_sends_one_dump(settings):
     assert not schedule.is_due(back).is_due
 
 
-@pytest.mark.parametrize("begin", [datetime(2026, 3, 27, 12), datetime(2026, 10, 23, 12)])
+@pytest.mark.parametrize(
+    "begin", [datetime(2026, 3, 27, 12, tzinfo=UTC), datetime(2026, 10, 23, 12, tzinfo=UTC)]
+)
 def test_workers_that_were_away_for_nights_find_one_dump_whenever_they_are_back(settings, begin):
-    """At any minute but of the hour before the next is sent; also where the clock changes."""
+    """At any time but shortly before the next is sent; also where the clock changes."""
     settings.TIME_ZONE = "Europe/Berlin"
     entry = diskette.beat_schedule()["diskette-dump"]
     valid = timedelta(seconds=entry["options"]["expires"])
-    sent = sendings(entry["schedule"], begin=begin.replace(tzinfo=UTC), days=4)
+    sent = sendings(entry["schedule"], begin=begin, days=4)
     for night, following in pairwise(sent):
         for minutes in range(0, (following - night) // timedelta(minutes=1), 10):
             back = night + timedelta(minutes=minutes)

@@ -62,8 +62,10 @@ def _installed(wanted: Mapping[str, Mapping[str, Any]], *, dry_run: bool) -> lis
         for row in rows.exclude(name__in=list(wanted)):
             done.append({"name": row.name, "state": "removed", "schedule": ""})
             row.delete()
-        for row in of_jobs.filter(enabled=True).exclude(name__in=ours):
-            done.append({"name": row.name, "state": "other", "schedule": f"sends {row.task}"})
+        done += [
+            {"name": row.name, "state": "other", "schedule": f"sends {row.task}"}
+            for row in of_jobs.filter(enabled=True).exclude(name__in=ours)
+        ]
         if dry_run:
             transaction.set_rollback(True, using=rows.db)
     return done
