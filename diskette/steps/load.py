@@ -340,8 +340,7 @@ def safety_dump(context: Context) -> StepReport:
     child = context.nested(wanted, dump.plan_of(wanted))
     context.tick(0)
     if child.state != State.SUCCEEDED:
-        why = next((finding.message for finding in child.all_findings), child.state)
-        raise RunFailed(str(child.pk), f"the safety dump could not be made: {why}")
+        raise FindingsError(_unsafe(child))
     return StepReport(
         stats={
             "rows": child.stats["rows"],
@@ -350,6 +349,18 @@ def safety_dump(context: Context) -> StepReport:
         },
         output={"archive": child.archive},
     )
+
+
+def _unsafe(child: Run) -> list[Finding]:
+    """That the safety dump could not be made, and why."""
+    errors = [each for each in child.all_findings if each.severity is Severity.ERROR]
+    why = errors[0].message if errors else f"it {child.state}"
+    error = RunFailed(str(child.pk), f"the safety dump could not be made: {why}")
+    hint = (errors[0].hint if errors else "") or (
+        f"`manage.py diskette_status {child.pk}` shows it; --no-safety-dump loads without."
+    )
+    told = Finding(code=error.code, severity=Severity.ERROR, message=str(error), hint=hint)
+    return [told, *errors]
 
 
 def apply(context: Context) -> StepReport:

@@ -7,6 +7,7 @@ import os
 import pytest
 from django.contrib.auth.models import User
 
+from diskette.core.report import Severity
 from diskette.models import Lock, Run
 from diskette.steps import dump, load
 from tests.commands.conftest import run
@@ -101,3 +102,21 @@ def test_a_media_disk_that_fills_up_while_files_are_staged(bulky, healing, setti
         assert (small / "media" / "live.txt").read_text() == "live"
     assert User.objects.get().first_name == "changed"
     assert bulky.left_over() == []
+
+
+def test_a_safety_dump_that_finds_no_room_is_told_with_what_it_needs(bulky, settings, tmp_path):
+    """And not with what else was found in it: files that no row names."""
+    settings.DISKETTE_SAFETY_DUMP = True
+    settings.MEDIA_ROOT = bulky.media
+    archive = run("diskette_dump").last_line
+    User.objects.update(first_name="changed")
+    with mounted(tmp_path / "small", SMALL) as small:
+        settings.DISKETTE_DUMP_PATH = small
+        done = run("diskette_load", archive, "--no-input")
+        assert done.code == 1
+    load, child = Run.objects.order_by("created_at")[1:]
+    assert "file-unnamed" in {each.code for each in child.all_findings}
+    told, why = (each for each in load.all_findings if each.severity is Severity.ERROR)
+    assert (told.code, why.code) == ("run-failed", "no-space")
+    assert why.message in told.message
+    assert User.objects.get().first_name == "changed"
