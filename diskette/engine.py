@@ -596,7 +596,8 @@ def conclude(run_id: UUID) -> None:
     run = runs.get(pk=run_id)
     if run.has_ended or not run.ending or _steps(run).filter(state=State.RUNNING).exists():
         return
-    leftovers = cleanup(run)
+    with logs.about(run=run.pk, kind=run.kind):
+        leftovers = cleanup(run)
     with _locked(run_id) as run:
         if run.has_ended or _steps(run).filter(state=State.RUNNING).exists():
             return
@@ -628,7 +629,10 @@ def _tell_start(run_id: UUID) -> None:
     try:
         run = _get(run_id)
         with logs.about(run=run.pk, kind=run.kind):
-            signals.tell_start(run)
+            found = signals.tell_start(run)
+        if found:
+            with _locked(run_id) as run:
+                _add(run, found)
     except DATABASE_GONE as error:
         logger.warning("the start of run %s is told to nobody: %s", run_id, error)
 
@@ -656,10 +660,16 @@ def _tell(run_id: UUID, error: Exception | None = None) -> None:
 def _settle_telling(run_id: UUID, found: Sequence[Finding], error: Exception | None) -> None:
     with _locked(run_id) as run:
         run.tell_at = None
-        run.findings = [*run.findings, *(finding.to_json() for finding in found)]
-        run.save(using=conf.database(), update_fields=["tell_at", "findings"])
+        run.save(using=conf.database(), update_fields=["tell_at"])
         if found:
-            run_changed.send(Run, run=run, error=error)
+            _add(run, found, error)
+
+
+def _add(run: Run, found: Sequence[Finding], error: Exception | None = None) -> None:
+    """What came of telling, to its findings. Within `_locked`."""
+    run.findings = [*run.findings, *(finding.to_json() for finding in found)]
+    run.save(using=conf.database(), update_fields=["findings"])
+    run_changed.send(Run, run=run, error=error)
 
 
 def _tell_untold() -> None:

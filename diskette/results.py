@@ -7,7 +7,6 @@ Reading it needs nothing of ours. The shape is a contract: docs/results.md.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -19,11 +18,12 @@ from django_celery_results.models import TaskResult
 
 from diskette import conf, engine
 from diskette.core.exceptions import RunCancelled, RunFailed
+from diskette.core.logs import logger_of
 from diskette.core.plan import ENDED, State
 from diskette.core.report import JSON, Finding, Severity, distinct
 from diskette.models import Run, Step
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 STATUS = {
     State.PENDING: "PENDING",
@@ -133,11 +133,13 @@ def _keep(*, instance: TaskResult, using: str, **_: object) -> None:
     """
     if instance._state.adding:  # noqa: SLF001 - Django's documented API
         return
-    begins = f'{{"run":"{instance.task_id.partition("/")[0]}"'
+    run = instance.task_id.partition("/")[0]
+    begins = f'{{"run":"{run}"'
     results = TaskResult.objects.using(using)
     for kept in results.filter(pk=instance.pk, result__startswith=begins).values():
         name, status = instance.task_name, instance.status
-        logger.warning("result %s stays: %s (%s) bore its id", instance.task_id, name, status)
+        words = "result %s stays: %s (%s) bore its id"
+        logger.warning(words, instance.task_id, name, status, extra={"run": run})
         for field, value in kept.items():
             setattr(instance, field, value)
 

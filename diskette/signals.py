@@ -48,13 +48,13 @@ ENDS = {
 """By kind and state, what is sent after `run_ended`."""
 
 
-def tell_start(run: Run) -> None:
-    """Send what a run begins with."""
-    _send(run_started, run)
+def tell_start(run: Run) -> list[Finding]:
+    """Send what a run begins with. Returns what receivers failed at, or gave back as findings."""
+    return _send(run_started, run)
 
 
 def tell_end(run: Run) -> list[Finding]:
-    """Send what a run ends with. Returns what receivers failed at, or gave back as findings."""
+    """Send what a run ends with. Returns the same as `tell_start`."""
     of_kind = ENDS.get((Kind(run.kind), State(run.state)))
     return [*_send(run_ended, run), *(_send(of_kind, run) if of_kind else [])]
 
@@ -62,7 +62,7 @@ def tell_end(run: Run) -> list[Finding]:
 def tell_verified(
     path: Path, state: str, findings: Sequence[Finding], *, was_damaged: bool
 ) -> list[Finding]:
-    """Send what came of verifying an archive. Returns the same as `tell_end`."""
+    """Send what came of verifying an archive. Returns the same as `tell_start`."""
     facts = {"path": path, "state": state, "findings": findings, "was_damaged": was_damaged}
     return _answers(archive_verified.send_robust(Archive, **facts))
 

@@ -229,7 +229,8 @@ def test_a_ping_that_is_refused_is_a_warning_without_its_address(end, settings, 
     settings.DISKETTE_NOTIFY_SECRET_PINGS = {"dump": f"{web.url}/s3cr3t"}
     run = end("succeeded")
     assert [(each.code, each.message) for each in run.all_findings] == [
-        ("not-told", "The ping success of dump was not sent: the server answered 404.")
+        ("not-told", f"The ping {moment} of dump was not sent: the server answered 404.")
+        for moment in ("start", "success")
     ]
     assert "s3cr3t" not in "\n".join(each.getMessage() for each in caplog.records)
 

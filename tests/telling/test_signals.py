@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
 
+import diskette
 from diskette import engine, signals
 from diskette.core.exceptions import RunConflict, UsageError
 from diskette.core.plan import Kind
+from diskette.core.workspace import Workspace
 from diskette.models import Run
 from tests.engine.conftest import planned
 from worker.servers import await_condition
@@ -125,6 +128,38 @@ def test_a_receiver_that_raises_is_a_finding_and_fails_nothing(end, sent, caplog
     assert record.exc_info
     assert record.run == str(run.pk)
     assert ("dump_succeeded", "succeeded") in sent
+
+
+def test_a_receiver_that_raises_at_the_start_is_a_finding_too(end, sent):
+    def warm_up(**_):
+        raise RuntimeError("too cold")
+
+    signals.run_started.connect(warm_up)
+    try:
+        run = end("succeeded")
+    finally:
+        signals.run_started.disconnect(warm_up)
+    assert run.state == "succeeded"
+    (found,) = run.all_findings
+    assert found.code == "receiver-failed"
+    assert "RuntimeError: too cold" in found.message
+
+
+def test_every_logger_adds_the_fields():
+    for path in Path(diskette.__file__).parent.rglob("*.py"):
+        if "\nlogger = " in (text := path.read_text()):
+            assert "\nlogger = logger_of(__name__)\n" in text, path
+
+
+def test_what_could_not_be_cleared_is_logged_of_its_run(begin, caplog, workspace, monkeypatch):
+    def is_busy(self):
+        raise OSError("device or resource busy")
+
+    run = begin("finish")
+    monkeypatch.setattr(Workspace, "remove", is_busy)
+    engine.cancel(run.pk)
+    (record,) = [each for each in caplog.records if "could not be cleared" in each.getMessage()]
+    assert (record.run, record.kind) == (str(run.pk), "dump")
 
 
 def test_every_record_of_a_step_says_of_which_run_and_step_it_is(begin, caplog):
