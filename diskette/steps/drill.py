@@ -117,12 +117,11 @@ def run_check(context: Context) -> StepReport:
 
 
 def call_check(
-    database: str | None, check: str, directory: str, media: str | None, tell: Callable[[int], None]
+    database: str | None, check: str, directory: str, media: str, tell: Callable[[int], None]
 ) -> None:
     """What the process apart does. Raises DrillFailed."""
     tell(0)
-    if media is not None:
-        conf.stand_in_media(Path(media))
+    conf.stand_in_media(Path(media))
     try:
         answer = import_string(check)(database, Path(directory))
     except (Exception, SystemExit) as error:
@@ -131,14 +130,14 @@ def call_check(
         raise DrillFailed(check, "it returned False")
 
 
-def _media(context: Context) -> str | None:
-    """Where the drill has put MEDIA_ROOT; None where no storage of the archive holds it."""
+def _media(context: Context) -> str:
+    """Where the drill has put MEDIA_ROOT; an empty place where no storage holds it."""
     media = conf.media_root().resolve()
     for entry in load.storages_of(context):
         live = (conf.storages_base() / entry.name).resolve()
         if media.is_relative_to(live):
             return str(target.live_path(context, entry.name) / media.relative_to(live))
-    return None
+    return str(context.workspace.path / "media")
 
 
 def _unproven(models: list[str]) -> Finding:

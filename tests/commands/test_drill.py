@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import connection
 
 import diskette
@@ -29,6 +31,10 @@ def harm(database: str, storages: Path) -> None:
     Group.objects.all().delete()
     User.objects.using(database).all().delete()
     (storages / "media" / "a.txt").unlink()
+
+
+def upload(database: str, storages: Path) -> None:
+    default_storage.save("upload.txt", ContentFile(b"of a check"))
 
 
 def complain(database: str, storages: Path) -> None:
@@ -135,6 +141,19 @@ def test_a_check_that_deletes_everything_deletes_nothing_live(settings, project,
     done = run("diskette_verify", "--drill")
     assert done.code == 0, done.err
     assert picture(project) == before
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_check_that_saves_a_file_saves_none_that_is_live(
+    settings, project, archive, held, monkeypatch
+):
+    """The process apart reads settings anew: there it is Django's own, the working directory."""
+    monkeypatch.chdir(project.base)
+    settings.MEDIA_ROOT = project.media if held else ""
+    settings.DISKETTE_DRILL_CHECK = CHECK.format("upload")
+    done = run("diskette_verify", "--drill")
+    assert done.code == 0, done.err
+    assert list(project.base.rglob("upload*")) == []
 
 
 def test_a_damaged_archive_fails_the_drill(project, archive):
