@@ -49,7 +49,8 @@ from diskette.core.logs import logger_of
 from diskette.core.plan import ENDED, Kind, State
 from diskette.core.report import JSON, Finding, PlannedStep, Severity, StepReport
 from diskette.core.workspace import orphans
-from diskette.data import sessions
+from diskette.data import interrupting, sessions
+from diskette.data.interrupting import Statements
 from diskette.models import DRILL_LOCK, PROJECT_LOCK, Archive, Lock, Now, Run, Step, after
 from diskette.steps import FUNCTIONS, cleanup, without_secrets
 from diskette.steps.context import Context, Pulse
@@ -359,6 +360,9 @@ def _work(context: Context) -> _Outcome:
     except Stopped:
         return _Outcome(stopped=True)
     except Exception as error:
+        if context.pulse.stop:  # whatever an interrupted statement became on its way here
+            logger.info("step %s stopped, as %s: %s", step, context.pulse.stop, error)
+            return _Outcome(stopped=True)
         if not isinstance(error, (DisketteError, *DATABASE_GONE)):
             logger.exception("step %s of run %s failed", step, step.run_id)
         return _Outcome(error=error)
@@ -536,34 +540,42 @@ def error_shape(error: Exception) -> dict[str, JSON]:
 
 @contextmanager
 def _heartbeat(context: Context) -> Iterator[None]:
-    """Renew the lease and tell the progress while the step works."""
+    """Renew the lease and tell the progress while the step works; interrupt it when it must end."""
     ended = threading.Event()
-    thread = threading.Thread(
-        target=copy_context().run,  # so that what it logs is about the step, too
-        args=(_beat, context, ended),
-        name=f"heartbeat {context.step}",
-        daemon=True,
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with interrupting.watched() as statements:
+        thread = threading.Thread(
+            target=copy_context().run,  # so that what it logs is about the step, too
+            args=(_beat, context, statements, ended),
+            name=f"heartbeat {context.step}",
+            daemon=True,
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
-def _beat(context: Context, ended: threading.Event) -> None:
+def _beat(context: Context, statements: Statements, ended: threading.Event) -> None:
     pause = min(BEAT_SECONDS, conf.lease().total_seconds() / 4)
     try:
-        while not ended.wait(pause) and not context.pulse.stop:
-            try:
-                _renew(context)
-            except DATABASE_GONE as error:
-                # Whoever takes the step over gets a new token, so going on is safe.
-                logger.warning("no heartbeat for %s: %s", context.step, error)
-                connections[conf.database()].close()
+        while not ended.wait(pause):
+            if not context.pulse.stop:
+                _renew_if_there(context)
+            if context.pulse.stop and context.step.name in plan.INTERRUPTIBLE:
+                statements.interrupt()
     finally:
         connections.close_all()
+
+
+def _renew_if_there(context: Context) -> None:
+    try:
+        _renew(context)
+    except DATABASE_GONE as error:
+        # Whoever takes the step over gets a new token, so going on is safe.
+        logger.warning("no heartbeat for %s: %s", context.step, error)
+        connections[conf.database()].close()
 
 
 def _renew(context: Context) -> None:

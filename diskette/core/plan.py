@@ -87,6 +87,13 @@ NAMES = tuple(sorted({*chain.from_iterable(ORDER.values()), *BESIDE, *FOLLOWING}
 SNAPSHOT_PARTS = ("open_snapshot", "dump_application", "check_data")
 """What is done anew, whole, when the database's instant is lost."""
 
+INTERRUPTIBLE = (
+    *("check_space", "open_snapshot", "dump_application", "check_data"),
+    *("check_compatibility", "carry_forward", "load_application", "check_integrity"),
+    *("verify_load", "run_check"),
+)
+"""Steps whose statements may be cut short: none changes what outlives the run."""
+
 MAX_ATTEMPTS = 3
 FORWARD_ATTEMPTS = 20
 """Once data is applied a load can only go forward, so it is given up late."""
