@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from diskette.core import plan
 from diskette.core.plan import Kind
-from tests.kills.scene import Healing
+from tests.kills.scene import PATIENCE_SECONDS, Healing
 from tests.yard import Yard
+from worker.servers import await_condition
 
 pytestmark = [pytest.mark.services, pytest.mark.xdist_group("healing")]
 
@@ -32,6 +34,7 @@ STAGES = sorted(
 HEARTBEAT_SECONDS = 3
 """A second, on a slow machine, and the clearing."""
 USAGE = 2
+WAITING = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'blog_tag'::regclass"
 
 
 def thorough(value: str):
@@ -52,6 +55,23 @@ def test_cancelled(yard: Yard, healing: Healing, stage: str):
     assert yard.picture() == before
     if stage not in ("dump/prune", "dump/finish"):
         assert sorted(yard.site.archives.glob("*.tar")) == archives
+    assert yard.left() == []
+
+
+@pytest.mark.fault("a run is cancelled within one long statement: it waits for a lock")
+@pytest.mark.parametrize("kind", ["dump", thorough("load")])
+def test_cancelled_within_a_statement(yard: Yard, healing: Healing, kind: str):
+    before = yard.picture()
+    with psycopg.connect(yard.site.database_url) as somebody:
+        somebody.execute("LOCK TABLE blog_tag IN ACCESS EXCLUSIVE MODE")
+        run = yard.begin_load() if kind == "load" else yard.begin_dump()
+        assert await_condition(lambda: yard.ask(WAITING) != [], seconds=PATIENCE_SECONDS)
+        yard.site.manage("diskette_cancel", run)
+        healing.begins()
+        end = healing.ends(yard.site, run, within=HEARTBEAT_SECONDS)
+        assert yard.ask(WAITING) == []
+    assert end.state == "cancelled", yard.story(run)
+    assert yard.picture() == before
     assert yard.left() == []
 
 

@@ -10,7 +10,7 @@ import math
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC
 from decimal import Context, Decimal
@@ -24,7 +24,7 @@ from diskette import conf
 from diskette.core.exceptions import InsufficientSpace
 from diskette.core.manifest import ModelEntry
 from diskette.core.space import free, taken_by_file
-from diskette.data import tables
+from diskette.data import interrupting, tables
 from diskette.data.engines.layout import Layout
 from diskette.data.engines.plain_writing import (
     clock,
@@ -135,7 +135,7 @@ class SQLiteStaging(EngineStaging):
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction in the file alone."""
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
+        with interrupting.counted_in(sqlite3.connect(self.path, isolation_level=None)) as file:
             file.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # of a new file: others keep theirs
             file.execute(f"PRAGMA cache_size = {CACHE_SIZE}")
             file.execute("BEGIN IMMEDIATE")
