@@ -93,10 +93,14 @@ def finish(context: Context) -> StepReport:
 
 
 def _options_of(context: Context) -> Mapping[str, JSON] | None:
-    """None where nothing is to be removed: a safety copy's dump, or no policy."""
+    """None where nothing is to be removed: a safety copy's dump, another label's, or no policy.
+
+    A label may be another project's that shares the destination, and a message may say any.
+    """
     if context.run.kind == Kind.PRUNE:
         return context.options
-    if not conf.auto_purge() or context.options["purpose"] != "dump":
+    is_ours = context.options["purpose"] == "dump" and context.options["label"] == conf.label()
+    if not conf.auto_purge() or not is_ours:
         return None
     if (policy := conf.retention()) is None:
         return None

@@ -96,6 +96,15 @@ def test_the_settings_policy_holds_and_another_label_is_left_alone(project, nigh
     assert left(project) == ["night2.tar", "other.tar"]
 
 
+def test_a_dump_with_another_label_removes_none_of_those_who_bear_it(project, nights, settings):
+    settings.DISKETTE_LABEL = "mine"
+    settings.DISKETTE_RETENTION = {"last": 1}
+    done = run("diskette_dump", "--label", LABEL)
+
+    assert done.code == 0, done.err
+    assert left(project) == sorted([*(each.name for each in nights), Path(done.last_line).name])
+
+
 def test_what_is_damaged_is_named_and_stays(project, nights):
     nights[2].write_bytes(b"cut off")
     (project.archives / "tests_20261122T020000Z_data.tar").write_bytes(b"cut off")
