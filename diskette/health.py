@@ -370,11 +370,17 @@ def _workers(limits: Limits, *, at_work: bool) -> _Answer:
 
 
 def _served_queues() -> dict[str, set[str]]:
-    """By worker, the queues it serves. Raises OperationalError or OSError without a broker."""
+    """By worker, the queues it serves. Raises OperationalError or OSError without a broker.
+
+    Also where it refuses: a Redis that is full, or does not let this user ask workers.
+    """
     with messages.connected() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=ANSWER_SECONDS)
         inspect = current_app.control.inspect(timeout=ANSWER_SECONDS, connection=connection)
-        answers = inspect.active_queues() or {}
+        try:
+            answers = inspect.active_queues() or {}
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            raise OperationalError(str(error)) from error
     return {worker: {each["name"] for each in queues} for worker, queues in answers.items()}
 
 
@@ -397,7 +403,7 @@ def _broker_away(error: Exception) -> Finding:
     broker = current_app.connection_for_read().as_uri()
     return _problem(
         "broker-away",
-        f"The broker {broker} does not answer: {str(error) or type(error).__name__}.",
+        f"The broker {broker} does not answer: {str(error).rstrip('.') or type(error).__name__}.",
         "Start it, or correct `broker_url`. Until then nothing that beat sends is done; "
         "`manage.py diskette_dump` needs no broker.",
     )

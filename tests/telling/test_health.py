@@ -16,6 +16,7 @@ from django.core import mail
 from django.utils import timezone
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis as Client
 
 from diskette import conf, engine, health, messages, tasks
 from diskette.core.assembling import write_archive
@@ -238,6 +239,28 @@ def test_a_broker_and_workers_that_are_away_are_told_until_they_are_there(
         assert await_condition(lambda: codes() == [], seconds=30)
     finally:
         end(worker)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["CONFIG", "SET", "maxmemory", "1"], "used memory > 'maxmemory'"),
+        (["ACL", "SETUSER", "default", "resetkeys", "~diskette*"], "no permissions to access"),
+    ],
+)
+def test_a_broker_that_refuses_to_ask_workers_is_told_with_all_else(
+    settings, project, monkeypatch, private_redis, command, why
+):
+    settings.DISKETTE_SCHEDULE = {}
+    app = Celery("shop", set_as_current=False, broker=private_redis.url)
+    for module in (health, messages):
+        monkeypatch.setattr(module, "current_app", app)
+    with Client.from_url(private_redis.url) as client:
+        client.execute_command(*command)
+    problems = {each.code: each.message for each in health.examine().problems}
+    assert list(problems) == ["destination-away", "sweep-late", "broker-away"]
+    assert why in problems["broker-away"]
 
 
 def test_a_sweep_of_long_ago_is_told_until_a_worker_sweeps(night, settings, monkeypatch):
