@@ -71,7 +71,12 @@ Act = Callable[[], None]
 
 def is_open() -> bool:
     """Whether a message would go anywhere."""
-    return bool(conf.notify_mail() or conf.notify_urls())
+    return count() > 0
+
+
+def count() -> int:
+    """How many channels a message goes to: all mail is one, each service another."""
+    return bool(conf.notify_mail()) + len(conf.notify_urls())
 
 
 def send(message: Message) -> list[str]:

@@ -427,13 +427,17 @@ def _tell(health: Health) -> None:
     before = row.detail.get("troubles", [])
     is_due = bool(set(troubles) - set(before)) or bool(troubles and _is_long_ago(row, health.at))
     told_at = health.at.isoformat() if is_due else row.detail.get("told_at")
+    now = timezone.now()
     is_mine = rows.filter(pk=HEALTH, seen_at=row.seen_at).update(
-        seen_at=timezone.now(), detail={"troubles": troubles, "told_at": told_at}
+        seen_at=now, detail={"troubles": troubles, "told_at": told_at}
     )
+    was_told = True
     if is_mine and is_due:
-        notify.tell_trouble(health.problems)
+        was_told = notify.tell_trouble(health.problems)
     elif is_mine and before and not troubles:
-        notify.tell_health_again(before)
+        was_told = notify.tell_health_again(before)
+    if not was_told:  # the next report tries again, as if it were the first
+        rows.filter(pk=HEALTH, seen_at=now).update(detail=row.detail)
 
 
 def _is_long_ago(row: Sighting, now: datetime) -> bool:

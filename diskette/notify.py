@@ -102,26 +102,28 @@ def ping_health(*, is_well: bool) -> None:
     _not_told(channels.ping("health", Moment.SUCCESS if is_well else Moment.FAIL))
 
 
-def tell_trouble(problems: Sequence[Finding]) -> None:
-    """Say what is wrong with the backups."""
+def tell_trouble(problems: Sequence[Finding]) -> bool:
+    """Say what is wrong with the backups. Returns False if that reached nobody."""
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"The backups of {conf.label()} have {count}:"]
     for problem in problems:
         lines += ["", *finding_lines(problem)]
-    _tell_health(f"backups of {conf.label()} have {count}", lines, Tone.FAILURE)
+    return _tell_health(f"backups of {conf.label()} have {count}", lines, Tone.FAILURE)
 
 
-def tell_health_again(troubles: Sequence[str]) -> None:
-    """Say that nothing is wrong any more; `troubles`: what was."""
+def tell_health_again(troubles: Sequence[str]) -> bool:
+    """Say that nothing is wrong any more; `troubles`: what was. Returns as `tell_trouble` does."""
     lines = [f"The backups of {conf.label()} are in order again. What is over:", ""]
     lines += [f"  {each}" for each in troubles]
-    _tell_health(f"backups of {conf.label()} are in order again", lines, Tone.SUCCESS)
+    return _tell_health(f"backups of {conf.label()} are in order again", lines, Tone.SUCCESS)
 
 
-def _tell_health(subject: str, lines: Sequence[str], tone: Tone) -> None:
+def _tell_health(subject: str, lines: Sequence[str], tone: Tone) -> bool:
     more = ["", f"told by  {socket.gethostname()}", "more     python manage.py diskette_health", ""]
     body = "\n".join([*lines, *more])
-    _not_told(channels.send(Message(subject=f"Diskette: {subject}", body=body, tone=tone)))
+    failures = channels.send(Message(subject=f"Diskette: {subject}", body=body, tone=tone))
+    _not_told(failures)
+    return not failures or len(failures) < channels.count()
 
 
 # -- what there is to say ---------------------------------------------------------------

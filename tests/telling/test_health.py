@@ -312,6 +312,26 @@ def test_trouble_is_told_when_it_is_new_and_each_day_and_when_it_is_over(
     assert "  destination-away\n" in mail.outbox[2].body
 
 
+def test_what_nobody_could_be_told_is_told_by_the_next_report(
+    night, project, admins, mailbox, settings
+):
+    for is_well in (False, True):
+        if is_well:
+            night(0.1)
+        for mailbox.refuse in (True, False, False):
+            tasks.health()
+    problem, again = mailbox.subjects
+    assert "have a problem" in problem
+    assert "in order again" in again
+
+
+def test_where_one_channel_is_open_trouble_is_told_there_once(project, admins, mailbox, settings):
+    settings.DISKETTE_NOTIFY_SECRET_URLS = ["json://127.0.0.1:1/"]
+    tasks.health()
+    tasks.health()
+    assert len(mailbox.subjects) == 1
+
+
 def test_what_comes_to_trouble_that_is_known_is_told_with_it(night, project, admins, settings):
     night(0.1)
     settings.DISKETTE_HEALTH = {"archive_hours": 1e-9, "free_percent": None}
