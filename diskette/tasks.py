@@ -116,11 +116,11 @@ def dump(
     applications: Sequence[str] = (),
     data: bool = True,
     storages: bool = True,
-    label: str | None = None,
 ) -> str | None:
     """Begin a dump on the workers. Returns its run's id, also where another run is active.
 
-    Where archives go is for settings and commands to say, never for a message. None: refused.
+    Where archives go, and whose they are, is for settings and commands to say, never for a
+    message: by its label one would be the newest of another project. None: refused.
     """
     return _begun(
         dump,
@@ -128,7 +128,6 @@ def dump(
         applications=applications,
         data=data,
         storages=storages,
-        label=label,
     )
 
 
@@ -213,8 +212,6 @@ def _fits(name: str, value: object) -> bool:
             return isinstance(value, bool)
         case "applications" | "exclude":
             return isinstance(value, (list, tuple)) and all(map(_is_word, value))
-        case "label":
-            return value is None or _is_word(value)
         case "mode":
             return value in MODES
     return _is_word(value)

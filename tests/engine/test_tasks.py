@@ -34,8 +34,8 @@ def test_a_message_while_another_run_is_active_is_recorded_as_skipped(project, n
     assert Run.objects.get(pk=second).state == "skipped"
 
 
-@pytest.mark.parametrize("option", ["destination", "filename", "enqueue", "purpose"])
-def test_a_message_cannot_say_where_an_archive_goes(project, no_broker, option):
+@pytest.mark.parametrize("option", ["destination", "filename", "label", "enqueue"])
+def test_a_message_cannot_say_where_an_archive_goes_nor_whose_it_is(project, no_broker, option):
     with pytest.raises(TypeError):
         tasks.dump(**{option: "/tmp/elsewhere"})
     assert not Run.objects.exists()
