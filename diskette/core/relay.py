@@ -5,7 +5,7 @@ What these do with large pieces of bytes, Python lets several processors do at o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Queue
 from threading import Thread
 from types import TracebackType
@@ -54,8 +54,14 @@ class Aside:
         if self._weight >= BATCH_BYTES:
             self._hand_over()
 
+    def settle(self) -> None:
+        """Wait until all that was asked for so far is done."""
+        self._hand_over()
+        self._queue.join()
+        self._raise()
+
     def finish(self) -> None:
-        """Wait until all is done."""
+        """Wait until all is done; nothing more may be asked for."""
         self._hand_over()
         self._end()
         self._raise()
@@ -76,13 +82,17 @@ class Aside:
 
     def _run(self) -> None:
         while (acts := self._queue.get()) is not None:
-            if self._error is not None:
-                continue  # the caller is told; what it still asks for is of no use
-            try:
-                for act, arguments in acts:
-                    act(*arguments)
-            except BaseException as error:  # noqa: BLE001 - raised again where it can be handled
-                self._error = error
+            self._do_all(acts)
+            self._queue.task_done()
+
+    def _do_all(self, acts: Sequence[_Act]) -> None:
+        if self._error is not None:
+            return  # the caller is told; what it still asks for is of no use
+        try:
+            for act, arguments in acts:
+                act(*arguments)
+        except BaseException as error:  # noqa: BLE001 - raised again where it can be handled
+            self._error = error
 
 
 class Relay(Aside):

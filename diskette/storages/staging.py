@@ -223,10 +223,34 @@ class _Level:
     """Of the paths in it: empty, or ending in a slash."""
     directory: int
     entry: Entry
+    awaited: list[int]
+    """A turn for each writer that may still make files in it, the last one's at the front."""
+
+
+class _NewFile:
+    """A sink that is a file, once it is made."""
+
+    __slots__ = ("directory", "entry", "name", "opened", "tally")
+
+    def __init__(self, entry: Entry, name: str, directory: int) -> None:
+        self.entry, self.name, self.directory = entry, name, directory
+        self.opened = -1
+        self.tally = Tally(self)
+
+    def write(self, chunk: bytes, /) -> None:
+        left = memoryview(chunk)
+        while left:
+            left = left[os.write(self.opened, left) :]
+
+    def seek(self, place: int) -> None:
+        os.lseek(self.opened, place, os.SEEK_SET)
 
 
 class _Unpacker:
-    """Makes names where they belong; `writers` take turns to check and write what is in files."""
+    """Makes names where they belong; `writers` take turns to make, write and check files.
+
+    Making a file takes the system as long as writing it, so what reads the tree leaves it to them.
+    """
 
     def __init__(
         self,
@@ -239,8 +263,8 @@ class _Unpacker:
         self._entry, self._reader, self._place, self._tick = entry, reader, place, tick
         self._writers, self._turns = writers, cycle(writers)
         self._levels: list[_Level] = []
-        self._unfinished: set[int] = set()
-        """Open files that wait for their content."""
+        self._opened: set[int] = set()
+        """Files and directories; each is closed by whoever is done with it."""
         self._guard = Guard(entry)
         self._is_root = os.geteuid() == 0
         self._made_as = (os.geteuid(), os.getegid())
@@ -262,25 +286,32 @@ class _Unpacker:
         self._tick(0)
 
     def finish(self) -> None:
-        """Wait for the files, close what is open, and compare with the manifest."""
+        """Wait for the files and directories, and compare with the manifest."""
+        while self._levels:
+            self._leave()
         for writer in self._writers:
             writer.finish()
         self._guard.require_all()
-        while self._levels:
-            self._leave()
 
     def close(self) -> None:
-        for opened in (*self._unfinished, *(level.directory for level in self._levels)):
+        """Close what nobody came to close, once all writers have ended."""
+        for opened in self._opened:
             os.close(opened)
 
     def _open_root(self, entry: Entry) -> None:
         if self._levels:
             raise self._unsafe(entry.path, "comes twice")
         directory = os.open(self._place.staging, DIRECTORY_FLAGS)
-        self._levels.append(_Level(prefix="", directory=directory, entry=entry))
+        self._fill("", directory, entry)
         status = os.fstat(directory)
         if status.st_mode & stat.S_ISGID or (status.st_uid, status.st_gid) != self._made_as:
             self._made_as = (-1, -1)  # the filesystem has its own mind about owners
+
+    def _fill(self, prefix: str, directory: int, entry: Entry) -> None:
+        self._opened.add(directory)
+        awaited = list(range(len(self._writers)))
+        level = _Level(prefix=prefix, directory=directory, entry=entry, awaited=awaited)
+        self._levels.append(level)
 
     def _enter(self, path: str) -> tuple[str, str]:
         """Go up to the directory that has the path, which must be open still."""
@@ -297,7 +328,7 @@ class _Unpacker:
         if entry.kind == Kind.DIRECTORY:
             os.mkdir(name, PRIVATE_DIRECTORY, dir_fd=directory)
             opened = os.open(name, DIRECTORY_FLAGS, dir_fd=directory)
-            self._levels.append(_Level(prefix=f"{prefix}{name}/", directory=opened, entry=entry))
+            self._fill(f"{prefix}{name}/", opened, entry)
         elif entry.kind == Kind.FILE:
             self._make_file(entry, name, directory)
         elif entry.kind == Kind.LINK:
@@ -306,15 +337,21 @@ class _Unpacker:
             self._make_hard_link(entry, name, directory)
 
     def _make_file(self, entry: Entry, name: str, directory: int) -> None:
-        opened = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
-        self._unfinished.add(opened)
         self.blocks -= -entry.stored // self.block
-        writer, tally = next(self._turns), Tally(_Opened(opened))
+        writer, file = next(self._turns), _NewFile(entry, name, directory)
+        writer.do(self._open_file, file)
         for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
             if start:
-                writer.do(os.lseek, opened, start, os.SEEK_SET)
-            self._hand_over(writer, tally, length)
-        writer.do(self._finish_file, entry, opened, tally, directory)
+                writer.do(file.seek, start)
+            self._hand_over(writer, file.tally, length)
+        writer.do(self._finish_file, file)
+
+    def _open_file(self, file: _NewFile) -> None:
+        try:
+            file.opened = os.open(file.name, _NEW_FILE, 0o600, dir_fd=file.directory)
+        except FileExistsError as error:
+            raise self._unsafe(file.entry.path, "comes twice") from error
+        self._opened.add(file.opened)
 
     def _hand_over(self, writer: _Writer, tally: Tally, left: int) -> None:
         while left and (chunk := self._reader.read(min(CHUNK_BYTES, left))):
@@ -322,13 +359,17 @@ class _Unpacker:
             writer.do(tally.write, chunk, weight=len(chunk))
             self._tick(len(chunk))
 
-    def _finish_file(self, entry: Entry, opened: int, tally: Tally, directory: int) -> None:
-        if (found := tally.close().hex) != entry.sha256:
-            self._refuse(entry, found, directory)
+    def _finish_file(self, file: _NewFile) -> None:
+        entry = file.entry
+        if (found := file.tally.close().hex) != entry.sha256:
+            self._refuse(entry, found, file.directory)
         elif entry.extents is not None:
-            os.ftruncate(opened, entry.size)
-        self._describe(opened, entry, _FILE_MODES)
-        self._unfinished.discard(opened)
+            os.ftruncate(file.opened, entry.size)
+        self._describe(file.opened, entry, _FILE_MODES)
+        self._close(file.opened)
+
+    def _close(self, opened: int) -> None:
+        self._opened.discard(opened)
         os.close(opened)
 
     def _refuse(self, entry: Entry, found: str, directory: int) -> None:  # noqa: ARG002
@@ -345,6 +386,8 @@ class _Unpacker:
         os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
 
     def _make_hard_link(self, entry: Entry, name: str, directory: int) -> None:
+        for writer in self._writers:
+            writer.settle()  # one of them makes the first name
         *way, first = entry.target.split("/")
         at = os.dup(self._levels[0].directory)
         try:
@@ -362,14 +405,17 @@ class _Unpacker:
             os.close(at)
 
     def _leave(self) -> None:
-        """Let a directory be as it was, now that nothing more comes into it."""
+        """Let a directory be as it was, once every writer has come past it."""
         level = self._levels.pop()
-        try:
-            # The children of a root that is moved piecewise need one that may be written to.
-            modes = _DIRECTORY_MODES if self._levels or not self._place.inside else 0
+        # The children of a root that is moved piecewise need one that may be written to.
+        modes = _DIRECTORY_MODES if self._levels or not self._place.inside else 0
+        for writer in self._writers:
+            writer.do(self._pass, level, modes)
+
+    def _pass(self, level: _Level, modes: int) -> None:
+        if level.awaited.pop() == 0:
             self._describe(level.directory, level.entry, modes)
-        finally:
-            os.close(level.directory)
+            self._close(level.directory)
 
     def _describe(self, opened: int, entry: Entry, modes: int) -> None:
         if self._is_root and (owner := _owner(entry)) != self._made_as:
@@ -411,6 +457,8 @@ class _Writer(Protocol):
 
     def do(self, act: Callable[..., object], *arguments: Any, weight: int = 0) -> None: ...
 
+    def settle(self) -> None: ...
+
     def finish(self) -> None: ...
 
 
@@ -420,20 +468,10 @@ class _AtOnce:
     def do(self, act: Callable[..., object], *arguments: Any, weight: int = 0) -> None:  # noqa: ARG002
         act(*arguments)
 
-    def finish(self) -> None:
+    def settle(self) -> None:
         """Nothing waits."""
 
-
-class _Opened:
-    """A sink that is an open file's descriptor."""
-
-    def __init__(self, opened: int) -> None:
-        self._opened = opened
-
-    def write(self, chunk: bytes, /) -> None:
-        left = memoryview(chunk)
-        while left:
-            left = left[os.write(self._opened, left) :]
+    finish = settle
 
 
 @contextmanager

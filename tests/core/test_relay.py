@@ -37,6 +37,19 @@ def test_what_goes_wrong_is_told_when_all_should_be_done_and_ends_it():
     assert done == ["before"]
 
 
+def test_who_settles_goes_on_when_all_is_done_or_went_wrong():
+    done: list[int] = []
+
+    with Aside() as aside:
+        for number in range(3):
+            aside.do(done.append, number)
+            aside.settle()
+            assert done == list(range(number + 1))
+        aside.do({}.__getitem__, "nothing")
+        with pytest.raises(KeyError, match="nothing"):
+            aside.settle()
+
+
 def test_what_goes_wrong_is_told_to_a_caller_who_goes_on():
     with Aside() as aside, pytest.raises(KeyError):
         for _ in count():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -521,6 +522,21 @@ def test_a_flipped_bit_is_refused_or_harms_no_content(
         assert sorted(each.name for each in found.iterdir()) == ["a", "b"]
         assert (found / "a").read_bytes() == (media.root / "a").read_bytes()
         discard(small_disk / "media", RUN)
+
+
+def test_directories_that_end_are_not_kept_open(media, workspace, live):
+    for number in range(1000):
+        (media.root / f"{number}" / "below").mkdir(parents=True)
+        (media.root / f"{number}" / "empty").touch()
+        os.link(media.root / f"{number}" / "empty", media.root / f"{number}" / "second")
+    part = collected(media, workspace)
+    before, limits = look(media.root), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(open_files()) + 400, limits[1]))
+    try:
+        found = staged(part, workspace, live)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert look(found) == before
 
 
 def test_memory_does_not_grow_with_the_files(media, workspace, live):
