@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from django.db import DatabaseError, InterfaceError, close_old_connections
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector as BaseCollector
 
 from diskette import conf, health
+from diskette.core.logs import logger_of
 from diskette.core.report import JSON
 from diskette.health import Health
+
+logger = logger_of(__name__)
 
 PLAIN: Mapping[str, tuple[str, str]] = {
     "archive_bytes": ("archive_bytes", "Size of the newest archive."),
@@ -49,8 +53,15 @@ class Collector(BaseCollector):
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Every number there is; what could not be measured is left out."""
-        report = self._report or health.examine()
+        """Every number there is; what could not be measured is left out.
+
+        That is all of them where the database is away: the process has other numbers to tell.
+        """
+        try:
+            report = self._report or _examined()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("health cannot be examined: %s", error)
+            return
         figures = report.figures
         yield _gauge("healthy", "1 if nothing is wrong with the backups.", not report.problems)
         yield _by("problem", "1 for each problem there is: docs/findings.md.", "code", _of(report))
@@ -61,6 +72,15 @@ class Collector(BaseCollector):
             if figures.get(name) is not None:
                 yield _gauge(metric, about, _seconds(figures[name]))
         yield from _of_kinds(figures)
+
+
+def _examined() -> Health:
+    """Asked by a thread that Django knows nothing of, which closes no connection by itself."""
+    close_old_connections()
+    try:
+        return health.examine()
+    finally:
+        close_old_connections()
 
 
 def text(report: Health) -> str:

@@ -29,6 +29,7 @@ from tests.engine.conftest import planned
 from tests.filesystems import mounted
 from tests.finding_codes import _codes_of
 from worker.servers import await_condition, end, spawn
+from worker.sites import Site
 
 __all__ = ["archive", "project"]
 
@@ -368,6 +369,16 @@ def test_monitors_get_one_document_and_an_exit_code(project):
     assert shape["figures"]["failures_in_a_row"] == {"dump": 0, "drill": 0, "prune": 0}
 
 
+ASKED_BY_PROMETHEUS = """
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from diskette.metrics import Collector
+registry = CollectorRegistry()
+registry.register(Collector())
+Gauge("visitors", "Of the site's own.", registry=registry).set(7)
+print(generate_latest(registry).decode())
+"""
+
+
 def samples_of(text: str) -> dict[str, float]:
     families = text_string_to_metric_families(text)
     return {
@@ -395,6 +406,14 @@ def test_prometheus_gets_numbers_and_no_exit_code(archive):
     assert found["diskette_failures_in_a_row dump"] == 0
     assert found["diskette_success_timestamp_seconds dump"] > 0
     assert "diskette_archive_bytes" not in found
+
+
+def test_a_database_that_is_away_takes_no_other_numbers_away(tmp_path):
+    site = Site(directory=tmp_path, database_url="postgresql://u@127.0.0.1:1/x")
+    done = site.run("shell", "-v0", "-c", ASKED_BY_PROMETHEUS)
+    assert done.returncode == 0, done.stderr
+    assert samples_of(done.stdout) == {"visitors": 7}
+    assert "Connection refused" in done.stderr
 
 
 def test_without_prometheus_client_the_command_says_how_to_get_it(project, monkeypatch):
