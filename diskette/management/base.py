@@ -130,7 +130,9 @@ class DisketteCommand(BaseCommand):
         elif run.state == State.SUCCEEDED and run.kind == Kind.DUMP:
             self.stdout.write(run.archive)
         elif run.state == State.SUCCEEDED and run.kind == Kind.DRILL:
-            word = "restored" if run.all_findings else "proven"
+            # What the run itself has found is of telling and clearing, after the proof.
+            found = any(step.findings for step in run.steps.using(conf.database()))
+            word = "restored" if found else "proven"
             holds = ", ".join(stat_words(run.stats))
             self.stdout.write(f"{word:<8} {Path(run.archive).name}  {holds}")
         self.exit_as(run, quiet=options["format"] == "json")

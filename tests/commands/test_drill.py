@@ -73,6 +73,14 @@ def test_a_drill_proves_the_newest_archive_and_changes_nothing_live(project, arc
     assert Archive.objects.get(path=str(archive)).proven_at is not None
 
 
+def test_a_drill_that_could_not_be_told_of_has_proven_the_archive_all_the_same(settings, archive):
+    settings.DISKETTE_NOTIFY_SECRET_PINGS = {"drill": "http://127.0.0.1:1/uuid"}
+    done = run("diskette_verify", "--drill")
+    assert done.code == 0, done.err
+    assert done.last_line.startswith(f"proven   {archive.name}  ")
+    assert {each.code for each in Run.objects.get(kind=Kind.DRILL).all_findings} == {"not-told"}
+
+
 def test_who_lists_or_inspects_is_told_that_it_is_proven(archive):
     assert json.loads(run("diskette_list", format="json").out)[0]["proven_at"] is None
     assert run("diskette_verify", "--drill", archive.name).code == 0
