@@ -6,7 +6,7 @@ application of Celery runs its commands without one, and nothing of it is looked
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,8 @@ from django.core import checks as django_checks
 from django.core.checks import CheckMessage
 from django.core.checks import Warning as Doubt
 
-from diskette import checks, conf, messages
+from diskette import checks, conf, messages, schedule
+from diskette.core import plan
 from diskette.core.space import nearest_existing
 
 REDELIVERING = ("redis", "rediss", "sentinel", "sqs")
@@ -25,6 +26,8 @@ REDELIVERING = ("redis", "rediss", "sentinel", "sqs")
 DEFAULT_VISIBILITY_SECONDS = 60 * 60
 LONG_STEP_SECONDS = 4 * 60 * 60
 """What a step may take where no limit says so."""
+NAMES = {f"diskette.{name}" for name in (*schedule.JOBS, *plan.NAMES, "load")}
+"""Of our tasks."""
 JOBS = ("sweep", "dump")
 """What beat has to send, unless DISKETTE_SCHEDULE says never."""
 
@@ -87,6 +90,8 @@ def _late_acks(celery: Any) -> Iterator[CheckMessage]:
     named = [
         name for name in ("task_acks_late", "task_reject_on_worker_lost") if getattr(celery, name)
     ]
+    if _are_annotated_late(celery.task_annotations):
+        named.append("task_annotations")
     if named:
         yield Doubt(
             f"{' and '.join(named)} deliver messages again, also those that are being worked on: "
@@ -97,8 +102,16 @@ def _late_acks(celery: Any) -> Iterator[CheckMessage]:
         )
 
 
+def _are_annotated_late(annotations: Any) -> bool:
+    """Whether a dict of them makes our tasks ack late, whatever they say themselves."""
+    if not isinstance(annotations, Mapping):
+        return False
+    ours = [each for name, each in annotations.items() if name == "*" or name in NAMES]
+    return any(isinstance(each, Mapping) and each.get("acks_late") for each in ours)
+
+
 def _visibility(celery: Any) -> Iterator[CheckMessage]:
-    if urlsplit(str(celery.broker_url or "")).scheme not in REDELIVERING:
+    if not any(urlsplit(each).scheme in REDELIVERING for each in _brokers(celery)):
         return
     options = celery.broker_transport_options or {}
     timeout = options.get("visibility_timeout", DEFAULT_VISIBILITY_SECONDS)
@@ -111,6 +124,12 @@ def _visibility(celery: Any) -> Iterator[CheckMessage]:
             "and any wait in the queue; the same in result_backend_transport_options.",
             id="diskette.W072",
         )
+
+
+def _brokers(celery: Any) -> list[str]:
+    """Addresses that workers read from: one, a text with semicolons between them, or a list."""
+    given = celery.broker_read_url or ""
+    return given.split(";") if isinstance(given, str) else list(map(str, given))
 
 
 def _results(celery: Any) -> Iterator[CheckMessage]:
