@@ -35,13 +35,14 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from diskette import approval, conf, signals
-from diskette.core import logs, plan, process
+from diskette.core import logs, patience, plan, process
 from diskette.core.exceptions import (
     DisketteError,
     FindingsError,
     RunConflict,
     SnapshotLost,
     Stopped,
+    StorageError,
     TemporaryError,
     UsageError,
 )
@@ -926,5 +927,11 @@ def _forgettable() -> QuerySet[Run]:
 def _remove_orphans() -> None:
     runs = Run.objects.using(conf.database())
     live = {str(pk) for pk in runs.exclude(state__in=ENDED).values_list("pk", flat=True)}
-    for workspace in orphans(conf.workspace_root(), live, conf.lease()):
+    root, grace = conf.workspace_root(), conf.lease()
+    try:
+        found = patience.within(root, lambda: orphans(root, live, grace))
+    except StorageError as error:
+        logger.warning("Workspaces could not be looked at; the next sweep tries again. %s", error)
+        return
+    for workspace in found:
         workspace.remove()

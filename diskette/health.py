@@ -22,7 +22,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from diskette import conf, messages, notify
-from diskette.core import catalog, retention
+from diskette.core import catalog, patience, retention
 from diskette.core.catalog import ArchiveInfo
 from diskette.core.exceptions import StorageError
 from diskette.core.limits import Limits
@@ -108,31 +108,40 @@ def report(*, at_work: bool = False) -> Health:
 def _destination(limits: Limits, now: datetime) -> _Answer:
     directory = conf.destination()
     try:
-        found = list(prune.with_history(catalog.find(directory)))
-        if why := _unusable(directory, found):
-            return _Answer([_away(directory, why)], {})
-        usage = shutil.disk_usage(directory)
-    except (StorageError, OSError) as error:
+        found = patience.within(directory, lambda: catalog.find(directory))
+        why, free, total = patience.within(directory, lambda: _looked_at(directory))
+    except StorageError as error:
+        return _Answer([_away(directory, error.why)], {})
+    except OSError as error:
         return _Answer([_away(directory, str(error))], {})
+    if why := why or _why_empty(directory, found):
+        return _Answer([_away(directory, why)], {})
+    found = list(prune.with_history(found))
     ours = [each for each in found if _counts(each, now)]
     figures: dict[str, JSON] = {
         "archive": ours[0].name if ours else None,
         "archive_at": ours[0].instant.isoformat() if ours else None,
         "archive_bytes": ours[0].size if ours else None,
         "archives": len(ours),
-        "free_bytes": usage.free,
-        "total_bytes": usage.total,
+        "free_bytes": free,
+        "total_bytes": total,
     }
     problems = [*_late(ours, limits, now), *_strange_size(ours, limits)]
-    return _Answer([*problems, *_full(directory, usage.free, usage.total, ours, limits)], figures)
+    return _Answer([*problems, *_full(directory, free, total, ours, limits)], figures)
 
 
-def _unusable(directory: Path, found: Sequence[ArchiveInfo]) -> str:
-    """Why nothing can be kept there; empty if it can."""
+def _looked_at(directory: Path) -> tuple[str, int, int]:
+    """Why nothing can be kept there, empty if it can; free and all bytes."""
     if not directory.is_dir():
-        return "there is no such directory"
+        return "there is no such directory", 0, 0
     if not os.access(directory, os.W_OK | os.X_OK):
-        return "this account cannot write to it"
+        return "this account cannot write to it", 0, 0
+    usage = shutil.disk_usage(directory)
+    return "", usage.free, usage.total
+
+
+def _why_empty(directory: Path, found: Sequence[ArchiveInfo]) -> str:
+    """What is wrong with a directory without archives; empty if nothing is."""
     rows = Archive.objects.using(conf.database()).filter(removed_at=None)
     known = sum(Path(path).parent == directory for path in rows.values_list("path", flat=True))
     if known and not found:
@@ -144,8 +153,8 @@ def _away(directory: Path, why: str) -> Finding:
     return _problem(
         "destination-away",
         f"The destination {directory} cannot be used: {why.rstrip('.')}.",
-        "Mount it, or let this account write there; or correct DISKETTE_DUMP_PATH. A dump makes "
-        "it where it never was.",
+        "Mount it (where it does not answer: its server first, then anew), or let this account "
+        "write there; or correct DISKETTE_DUMP_PATH. A dump makes it where it never was.",
     )
 
 

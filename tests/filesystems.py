@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -21,6 +22,25 @@ def mounted(directory: Path, options: str = "size=8m") -> Iterator[Path]:
     """A filesystem of its own in `directory`."""
     with _mounted(directory, "tmpfs", options):
         yield directory
+
+
+@contextmanager
+def hung(directory: Path) -> Iterator[Path]:
+    """A mount that never answers: a filesystem in user space where nobody reads what is asked."""
+    _require_root()
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        missing(f"/dev/fuse cannot be opened: {error}")
+    directory.mkdir(exist_ok=True)
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mount(b"hung", bytes(directory), b"fuse", 0, options) == 0, ctypes.get_errno()
+    try:
+        yield directory
+    finally:
+        os.close(device)  # whoever waits gets an error
+        subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 @contextmanager

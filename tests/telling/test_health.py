@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis as Client
 
 from diskette import conf, engine, health, messages, tasks
+from diskette.core import patience
 from diskette.core.assembling import write_archive
 from diskette.core.plan import Kind
 from diskette.metrics import Collector
@@ -26,7 +28,7 @@ from diskette.models import Archive, Run
 from tests.commands.conftest import archive, project, run
 from tests.core import samples
 from tests.engine.conftest import planned
-from tests.filesystems import mounted
+from tests.filesystems import hung, mounted
 from tests.finding_codes import _codes_of
 from worker.servers import await_condition, end, spawn
 from worker.sites import Site
@@ -158,6 +160,36 @@ def test_a_destination_that_cannot_be_written_to_is_told(project, settings, tmp_
         "destination-away",
         "this account cannot write to it.",
     )
+
+
+def test_a_destination_that_does_not_answer_is_told_and_answers_again(night, settings, monkeypatch):
+    """Every look waits for ever. The command says so; its sweep, whose place is there, goes on."""
+    directory = night(0.1).parent
+    settings.DISKETTE_WORKSPACE = None
+    monkeypatch.setattr(patience, "SECONDS", 0.5)
+    with hung(directory):
+        done = run("diskette_health")
+        (problem,) = health.examine().problems
+    assert done.code == 4
+    assert "error [destination-away] The destination" in done.out
+    assert "it has not answered for 0.5 seconds, as a mount does whose server is gone" in done.out
+    assert "it still does not answer" in problem.message
+    assert "its server first" in problem.hint
+    assert await_condition(lambda: codes() == [], seconds=10)
+
+
+def test_a_process_that_saw_a_hung_mount_still_ends(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from diskette.core import catalog, patience\n"
+        "place = Path(sys.argv[1])\n"
+        "patience.within(place, lambda: catalog.find(place), 0.5)"
+    )
+    with hung(tmp_path / "disk") as directory:
+        done = subprocess.run(
+            [sys.executable, "-c", code, directory], capture_output=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert b"StorageError" in done.stderr.splitlines()[-1]
 
 
 def test_a_destination_that_is_nearly_full_is_told_until_a_prune(project, settings, tmp_path):
