@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from celery import current_app
 from django.db import connections
 
 from diskette import approval, conf, engine, fetch, messages, results
@@ -30,6 +31,8 @@ from diskette.steps import dump as dump_steps
 from diskette.steps import prune as prune_steps
 
 POLL_SECONDS = 0.2
+LONGEST_NAME = 200
+"""Characters of `requested_by`; a project's users may have longer names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +237,8 @@ def _start(
     user: approval.User | None,
     on_start: Callable[[Handle], None] | None,
 ) -> Handle:
-    if user is not None:
-        requested_by = approval.require(user, kind)
+    who = approval.require(user, kind) if user is not None else requested_by or _calling_task()
+    requested_by = who[:LONGEST_NAME]
     _refuse_open_transaction()
     messages.publish(engine.sweep())
     try:
@@ -252,6 +255,12 @@ def _start(
     if not enqueue:
         engine.drive(run.pk)
     return handle
+
+
+def _calling_task() -> str:
+    """The task of the project's own that begins a run, which is one in its name."""
+    task = current_app.current_task
+    return f"task {task.name}" if task else ""
 
 
 def _enqueue(run: Run) -> None:

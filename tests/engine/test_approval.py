@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from celery import shared_task
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.utils import timezone
 
@@ -54,6 +55,19 @@ def test_a_dump_needs_no_approval(begin):
     engine.execute(the_step(run, "finish").pk)
     run.refresh_from_db()
     assert (run.state, run.used_at) == ("succeeded", None)
+
+
+def test_a_run_that_a_task_of_the_project_begins_is_in_its_name(project, archive, sent):
+    @shared_task(name="shop.restore")
+    def restore() -> str:
+        return str(diskette.load("latest", enqueue=True).id)
+
+    assert Run.objects.get(pk=restore.apply().get()).requested_by == "task shop.restore"
+
+
+def test_a_name_that_is_too_long_for_its_column_is_cut(project, sent):
+    handle = diskette.dump(enqueue=True, requested_by="x" * 300)
+    assert handle.run.requested_by == "x" * 200
 
 
 @pytest.mark.parametrize(
