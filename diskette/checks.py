@@ -223,7 +223,9 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_path_or_none(value: Any) -> bool:
-    return value is None or isinstance(value, Path) or _is_name(value)
+    if value is None:
+        return True
+    return (isinstance(value, Path) or _is_name(value)) and "\0" not in str(value)
 
 
 def _is_name(value: Any) -> bool:
@@ -272,6 +274,10 @@ def _is_mode_or_none(value: Any) -> bool:
 
 def _is_positive(value: Any) -> bool:
     return isinstance(value, (int, float)) and not _is_flag(value) and value > 0
+
+
+def _is_seconds(value: Any) -> bool:
+    return _is_positive(value) and value <= conf.MOST_SECONDS
 
 
 def _is_share(value: Any) -> bool:
@@ -339,6 +345,7 @@ def _rule(
 
 FLAG = "True or False"
 PATH = "a path or None"
+SECONDS = "a number of seconds above 0, a year at most"
 STORAGES = "a list of absolute pathlib.Path, or of [path, {'excludes': ['*.tmp']}]"
 QUEUE = "the name of a queue or None"
 SERVICES = "a list of addresses as apprise writes them, such as 'slack://...'"
@@ -360,12 +367,12 @@ RULES = (
     _rule(10, "LOAD_MINIMAL_FILESIZE", "a number of bytes", lambda v: _is_whole(v) and v >= 0),
     _rule(11, "DOWNLOAD_ALLOWED_PROTOCOLS", "a list such as ['https://']", _are_protocols),
     _rule(12, "DOWNLOAD_ALLOW_REDIRECT", FLAG, _is_flag),
-    _rule(13, "DOWNLOAD_TIMEOUT", "a number of seconds above 0", _is_positive),
+    _rule(13, "DOWNLOAD_TIMEOUT", SECONDS, _is_seconds),
     _rule(14, "DOWNLOAD_CHUNK", "a number of bytes above 0", lambda v: _is_whole(v) and v > 0),
     _rule(15, "LABEL", "a name with a letter or digit, or None", _is_label_or_none),
     _rule(16, "WORKSPACE", PATH, _is_path_or_none),
     _rule(17, "DATABASE", "an alias of DATABASES", lambda v: v in conf.database_aliases()),
-    _rule(18, "LEASE_SECONDS", "a number of seconds above 0", _is_positive),
+    _rule(18, "LEASE_SECONDS", SECONDS, _is_seconds),
     _rule(19, "QUEUE", QUEUE, _is_name_or_none),
     _rule(20, "LOAD_QUEUE", QUEUE, _is_name_or_none),
     _rule(21, "LOAD_ENABLED", FLAG, _is_flag),
@@ -383,7 +390,7 @@ RULES = (
         lambda v: v is None or (_is_name(v) and v in conf.databases()),
     ),
     _rule(60, "DRILL_CHECK", "the dotted path of a function or None", _is_name_or_none),
-    _rule(80, "LOAD_EXPIRES", "a number of seconds above 0", _is_positive),
+    _rule(80, "LOAD_EXPIRES", SECONDS, _is_seconds),
     _rule(81, "ENVIRONMENT", "a name such as 'production', or None", _is_name_or_none),
     _rule(
         40,
@@ -408,6 +415,6 @@ RULES = (
     _rule(66, "NOTIFY_SECRET_URLS", SERVICES, _are_services, is_secret=True),
     _rule(67, "NOTIFY_SECRET_PINGS", PINGS, _are_pings, is_secret=True),
     _rule(68, "NOTIFY_SUCCESS", FLAG, _is_flag),
-    _rule(69, "NOTIFY_TIMEOUT", "a number of seconds above 0", _is_positive),
+    _rule(69, "NOTIFY_TIMEOUT", SECONDS, _is_seconds),
 )
 """One for each setting; numbers are never given twice. E001 is DISKETTE_APPS."""

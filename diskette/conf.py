@@ -63,6 +63,9 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Every setting and what it is when absent."""
 
+MOST_SECONDS = 365 * 24 * 60 * 60
+"""What waits longer waits for ever; clocks and sockets know no such numbers."""
+
 SCHEDULE: Mapping[str, str | float | None] = {
     "sweep": 60,
     "dump": "30 3 * * *",
@@ -269,8 +272,17 @@ def minimal_filesize() -> int:
 
 
 def schedule() -> Mapping[str, str | float | None]:
-    """When beat does what: seconds, a crontab, or None for never."""
-    return {**SCHEDULE, **get("DISKETTE_SCHEDULE")}
+    """When beat does what: seconds, a crontab, or None for never.
+
+    Raises ConfigurationError for what is no dict.
+    """
+    value = get("DISKETTE_SCHEDULE")
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"DISKETTE_SCHEDULE must be a dict of jobs, not {value!r:.60}. Write it as "
+            "{'dump': '30 3 * * *'}, or remove it for its default."
+        )
+    return {**SCHEDULE, **value}
 
 
 def is_scheduled(job: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from celery.schedules import ParseException, crontab
 
 from diskette import conf
+from diskette.core.exceptions import ConfigurationError
 
 JOBS: Mapping[str, str] = {
     "sweep": "diskette.sweep",
@@ -48,41 +49,44 @@ class ProjectCrontab(crontab):
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
-    """Beat's entries, from DISKETTE_SCHEDULE. Raises ValueError for a schedule that is none.
+    """Beat's entries, from DISKETTE_SCHEDULE. Raises ConfigurationError with every problem.
 
     Each is sent to DISKETTE_QUEUE and expires before the next of its kind, so that workers
     that were away for three nights make up for one.
     """
-    return {
-        f"diskette-{job}": _entry(job, value)
-        for job, value in conf.schedule().items()
-        if value is not None
-    }
+    wanted = {job: value for job, value in conf.schedule().items() if value is not None}
+    if problems := [why for item in wanted.items() if (why := _problem(*item))]:
+        raise ConfigurationError(*problems)
+    return {f"diskette-{job}": _entry(job, value) for job, value in wanted.items()}
+
+
+def _problem(job: str, value: str | float) -> str:
+    """A project's Celery asks for it before any system check could say what is wrong."""
+    if job not in JOBS:
+        return f"DISKETTE_SCHEDULE names {job!r}, which is no job. There are {', '.join(JOBS)}."
+    try:
+        schedule_of(value)
+    except ValueError as error:
+        cure = "Give seconds, a crontab such as '30 3 * * *', or None for never."
+        return f"DISKETTE_SCHEDULE[{job!r}]: {error}. {cure}"
+    return ""
 
 
 def _entry(job: str, value: str | float) -> dict[str, Any]:
-    """A project's Celery asks for it before any system check could say what is wrong."""
-    if job not in JOBS:
-        raise ValueError(
-            f"DISKETTE_SCHEDULE names {job!r}, which is no job. There are {', '.join(JOBS)}."
-        )
-    try:
-        schedule = schedule_of(value)
-    except ValueError as error:
-        cure = "Give seconds, a crontab such as '30 3 * * *', or None for never."
-        raise ValueError(f"DISKETTE_SCHEDULE[{job!r}]: {error}. {cure}") from error
+    schedule = schedule_of(value)
     return {"task": JOBS[job], "schedule": schedule, "options": _options(schedule)}
 
 
-def schedule_of(value: object) -> ProjectCrontab | float:
+def schedule_of(value: Any) -> ProjectCrontab | float:
     """Seconds as they are, `minute hour day month weekday` as a crontab.
 
     Raises ValueError for anything else.
     """
     if isinstance(value, str):
         return _crontab(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise ValueError(f"{value!r} is no number of seconds above 0")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= conf.MOST_SECONDS:
+        raise ValueError(f"{value!r:.60} is no number of seconds above 0, a year at most")
     return float(value)
 
 

@@ -11,6 +11,7 @@ import pytest
 from celery.schedules import crontab
 
 import diskette
+from diskette.core.exceptions import ConfigurationError
 from diskette.schedule import ProjectCrontab, schedule_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -141,10 +142,13 @@ def test_what_is_no_schedule_is_refused_by_name(value):
         ({"dmp": 60}, "names 'dmp', which is no job. There are sweep, dump, "),
         ({"dump": "nightly"}, r"\['dump'\]: 'nightly' is no crontab .* None for never"),
         ({"sweep": [60]}, r"\['sweep'\]: \[60\] is no number of seconds above 0"),
+        ({"dmp": 1, "sweep": 0}, r"\['sweep'\]: 0 is no number(.|\n)* names 'dmp'"),
+        (None, r"must be a dict of jobs, not None\. Write it as .* or remove it"),
+        ([["dump", 60]], "must be a dict of jobs, not "),
     ],
 )
 def test_what_beat_cannot_be_told_is_named_with_the_setting(settings, said, told):
     """No system check says it, where Celery asks before Django is ready."""
     settings.DISKETTE_SCHEDULE = said
-    with pytest.raises(ValueError, match=f"DISKETTE_SCHEDULE.*{told}"):
+    with pytest.raises(ConfigurationError, match=f"DISKETTE_SCHEDULE.*{told}"):
         diskette.beat_schedule()

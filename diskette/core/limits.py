@@ -9,6 +9,9 @@ from typing import Any, Self
 
 from diskette.core.exceptions import ConfigurationError
 
+MOST = 1_000_000
+"""Of hours, a century: no instant lies much longer ago."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -47,8 +50,9 @@ def _problems(name: Any, given: Any, where: str, names: list[str]) -> Iterator[s
         cure = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(names)}."
         yield f"{where}: {name!r} is no limit. {cure}"
     elif given is not None and not _is_positive(given):
-        yield f"{where}[{name!r}] must be a number above 0, or None, not {given!r:.60}."
+        wanted = "a number above 0, a million at most, or None"
+        yield f"{where}[{name!r}] must be {wanted}, not {given!r:.60}."
 
 
 def _is_positive(given: Any) -> bool:
-    return isinstance(given, (int, float)) and not isinstance(given, bool) and given > 0
+    return isinstance(given, (int, float)) and not isinstance(given, bool) and 0 < given <= MOST
