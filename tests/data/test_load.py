@@ -269,6 +269,31 @@ class TestMerge:
         seats = library.Seat.objects.using(using).order_by("number").values_list("number", "shelf")
         assert list(seats) == [(1, "new"), (2, "new")]
 
+    def test_of_a_composite_key_only_the_rows_of_the_archive_change(self, tmp_path, using):
+        """Added, changed, left: each part of the key tells rows apart, neither alone does."""
+        here, there = (library.Place.objects.using(using).create(name=name) for name in "ht")
+        seats = library.Seat.objects.using(using)
+        seats.create(room=here, number=1, shelf="changed")
+        seats.create(room=here, number=3, shelf="added")
+        archive = Archive(tmp_path).dump(using, [library.Seat])
+        seats.all().delete()
+        for room, number in ((here, 1), (here, 2), (there, 1), (there, 3)):
+            seats.create(room=room, number=number, shelf="old")
+
+        loading = Loading(archive, using, mode="merge").stage()
+        assert loading.check() == []
+        assert loading.apply().verify() == []
+        loading.drop()
+
+        found = seats.order_by("room_id", "number").values_list("room_id", "number", "shelf")
+        assert list(found) == [
+            (here.pk, 1, "changed"),
+            (here.pk, 2, "old"),
+            (here.pk, 3, "added"),
+            (there.pk, 1, "old"),
+            (there.pk, 3, "old"),
+        ]
+
     def test_everything_merged_into_itself_changes_nothing(self, tmp_path, using):
         samples.fill(using)
         models = all_models(using)
