@@ -148,9 +148,13 @@ def _naturally_written(
 
 
 def _of_uncovered(patient: Patient) -> Iterator[Finding]:
-    """One for each installed model with rows that no definition takes, chosen or not."""
+    """One for each installed model with rows that no definition takes, chosen or not.
+
+    Nor the dump itself: a safety dump takes whatever its load replaces.
+    """
     everything = registry.resolve()
-    for table in patient.beside(everything.load_order):
+    held = {model for each in patient.resolution.definitions for model in each.models}
+    for table in patient.beside({*everything.load_order, *held}):
         if count := soundness.count(table):
             yield findings.uncovered(
                 table.model,

@@ -111,6 +111,10 @@ def test_a_safety_dump_holds_all_that_is_replaced_whatever_is_defined(project, s
 
     assert run("diskette_load", archive, "--no-input").code == 0
     assert (library.Draft.everything.count(), library.Mark.objects.count()) == (1, 1)
+    made = Run.objects.get(kind=Kind.DUMP, options__purpose="safety")
+    uncovered = {each.model for each in made.all_findings if each.code == "uncovered-model"}
+    assert "library.Mark" not in uncovered
+    assert "auth.User" in uncovered
 
     (safety,) = project.archives.glob("*safety*.tar")
     done = run("diskette_load", str(safety), "--no-input", "--no-safety-dump")
