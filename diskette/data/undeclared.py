@@ -79,7 +79,7 @@ CHECKS = {
         SELECT NULL, sql FROM sqlite_master WHERE type = 'table' AND name = %s COLLATE NOCASE""",
     "mysql": """
         SELECT constraint_name, check_clause FROM information_schema.check_constraints
-        WHERE constraint_schema = database() AND table_name = %s AND level = 'Table' ORDER BY 1""",
+        WHERE constraint_schema = database() AND table_name = %s ORDER BY 1""",
 }
 """By vendor: names of checks and what they demand. MySQL's own catalogue knows no tables there.
 
@@ -136,11 +136,13 @@ def checks(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Chec
     declared = {each.name for each in options.constraints}
     declared |= {f"{options.db_table}_{tables.column_name(f)}_check" for f in options.local_fields}
     of_fields = {_bare(f.db_check(connection) or "") for f in options.local_concrete_fields}
-    left = unknown_here(model, connection)
+    left, own = unknown_here(model, connection), _columns(model, connection)
     for name, condition in _conditions(model, connection):
         if name in declared or _bare(condition) in of_fields or words(condition) & left:
             continue
-        yield Check(name=name or condition, condition=f"({condition})")
+        # MariaDB names a column's check after the column, which says less than the condition.
+        told = condition if name in own else name or condition
+        yield Check(name=told, condition=f"({condition})")
 
 
 def references(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[Reference]:
@@ -217,7 +219,7 @@ def _conditions(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator
 
 
 def _bare(condition: str) -> str:
-    return re.sub(r"[\s()]+", "", condition)
+    return re.sub(r"[\s()]+", "", condition.lower())
 
 
 def _columns(model: type[Model], connection: BaseDatabaseWrapper) -> set[str]:

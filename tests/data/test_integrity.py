@@ -586,6 +586,20 @@ class TestConstraintsThatNoModelDeclares:
             (2, 4),
         )
 
+    @pytest.mark.parametrize("using", [MARIADB], indirect=True)
+    def test_a_check_of_a_column_is_kept(self, archive, using, by_hand):
+        by_hand(
+            "ALTER TABLE library_author MODIFY name varchar(80) NOT NULL CHECK (name <> 'x')",
+            "ALTER TABLE library_author MODIFY name varchar(80) NOT NULL",
+        )
+        archive.write(
+            library.Author,
+            *[{"pk": pk, "name": name, "mentor": None} for pk, name in enumerate("axbx", 1)],
+        )
+        finding = the_only(problems(archive, using))
+        assert (finding.code, finding.objects) == ("value-out-of-range", (2, 4))
+        assert finding.field == "`name` <> 'x'"
+
     @pytest.mark.parametrize("using", [SQLITE], indirect=True)
     def test_checks_are_found_in_the_statement_that_made_a_table(self, archive, using, by_hand):
         by_hand(*KEPT_ASIDE)
