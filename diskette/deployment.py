@@ -116,10 +116,20 @@ def _visibility(celery: Any) -> Iterator[CheckMessage]:
     options = celery.broker_transport_options or {}
     timeout = options.get("visibility_timeout", DEFAULT_VISIBILITY_SECONDS)
     limit = celery.task_time_limit or celery.task_soft_time_limit or LONG_STEP_SECONDS
-    if timeout < limit:
-        yield Doubt(
+    if not isinstance(timeout, (int, float)):
+        what = (
+            f"broker_transport_options['visibility_timeout'] is {timeout!r}, no number of seconds."
+        )
+    elif timeout < limit:
+        what = (
             f"The broker delivers a message again after {humanize.precisedelta(timeout)}, but a "
-            f"step may take {humanize.precisedelta(limit)}: what waits behind it is done twice.",
+            f"step may take {humanize.precisedelta(limit)}: what waits behind it is done twice."
+        )
+    else:
+        what = ""
+    if what:
+        yield Doubt(
+            what,
             hint="broker_transport_options = {'visibility_timeout': 172800}, longer than any step "
             "and any wait in the queue; the same in result_backend_transport_options.",
             id="diskette.W072",

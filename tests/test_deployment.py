@@ -49,6 +49,8 @@ def test_what_the_docs_say_is_fine(app):
         ("W072", {"broker_url": ["redis://one", "redis://two"], "broker_transport_options": {}}),
         ("W072", {"broker_read_url": "redis://one", "broker_transport_options": {}}),
         ("W072", {"broker_transport_options": {"visibility_timeout": 14_400}}),
+        ("W072", {"broker_transport_options": {"visibility_timeout": "14400"}}),
+        ("W072", {"broker_transport_options": {"visibility_timeout": None}}),
         ("W073", {"result_expires": timedelta(days=1)}),
         ("W073", {"result_expires": 364 * 86_400}),
         ("W074", {"beat_schedule": {}}),
