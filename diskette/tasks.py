@@ -14,7 +14,8 @@ from uuid import UUID
 
 from celery import Task, current_app, shared_task
 from celery.exceptions import Ignore
-from celery.signals import worker_ready
+from celery.signals import task_revoked, worker_ready
+from django.db import connections
 
 from diskette import conf, engine, fetch, messages, runs
 from diskette import health as healths
@@ -235,6 +236,25 @@ def sweep() -> None:
     """Find what was lost and send it again."""
     healths.saw_sweep()
     messages.publish(engine.sweep())
+
+
+@task_revoked.connect
+def _take_back(*, sender: Task[Any, Any], request: Any, **_: object) -> None:
+    """Have a worker forget that steps of a run were revoked: once is enough to be without it.
+
+    The sweep asks again by the same id, and in vain for the hours that a worker remembers it; the
+    run would wait, and its lock be held. `diskette_cancel` ends runs.
+    """
+    from celery.worker.state import revoked
+
+    if sender.name.removeprefix("diskette.") not in STEP_TASKS:
+        return
+    run = request.id.partition("/")[0]
+    for step in [each for each in revoked if each.partition("/")[0] == run]:
+        revoked.discard(step)
+    # Celery has noted it among the results; its main process needs no database for anything else.
+    connections.close_all()
+    logger.warning("steps of run %s were revoked, and will be asked for again", run)
 
 
 @worker_ready.connect

@@ -71,6 +71,26 @@ def test_doubled_messages(yard: Yard, healing: Healing):
     assert yard.left() == []
 
 
+@pytest.mark.fault("every step is revoked, as Flower's button does")
+def test_revoked_messages(yard: Yard, healing: Healing):
+    yard.hold("dump/dump_application/within")
+    run = yard.begin_dump()
+    yard.await_held()
+    steps = yard.ask("SELECT name, subject FROM diskette_step WHERE run_id = %s", run)
+    ids = ["/".join(filter(None, (run, name, subject))) for name, subject in steps]
+    with yard.queue() as app:
+        app.control.revoke(ids)
+    assert await_condition(
+        lambda: said(yard, "flagged as revoked", run) == len(WORKERS), seconds=30
+    )
+    healing.begins()
+    yard.release()
+    # Each worker passes one message over, and forgets.
+    end = healing.ends(yard.site, run, within=len(WORKERS) * LEASE_SECONDS + RUN_SECONDS)
+    assert end.state == "succeeded", yard.story(run)
+    assert yard.left() == []
+
+
 @pytest.mark.fault("messages come when their run has long ended")
 def test_late_messages(yard: Yard, healing: Healing):
     before = yard.picture()
