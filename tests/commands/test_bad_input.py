@@ -6,6 +6,7 @@ import json
 import tarfile
 
 import pytest
+from celery import Celery, current_app
 from django.contrib.auth.models import User
 
 from diskette.models import Lock, Run
@@ -21,6 +22,22 @@ def untouched(project):
     assert project.left_over() == []
     assert not Lock.objects.exists()
     assert not Run.objects.filter(finished_at=None).exists()
+
+
+@pytest.fixture
+def broker_at():
+    """Gives the project, for one test, a Celery app whose broker is at a URL."""
+    former = current_app._get_current_object()
+    made = []
+
+    def at(url):
+        made.append(Celery("elsewhere", broker=url, set_as_current=True))
+        return made[-1]
+
+    yield at
+    former.set_current()
+    for app in made:
+        app.close()
 
 
 def test_every_problem_of_the_definitions_is_named_at_once(project, settings):
@@ -78,15 +95,11 @@ def test_waiting_without_enqueueing_is_wrong_usage(project):
 
 
 @pytest.mark.fault("Redis is away when a run is to begin")
-def test_a_broker_that_is_down_is_named_and_nothing_stays_open(project, healing):
-    from celery import Celery
-
-    nowhere = Celery("nowhere", broker="redis://:secret@127.0.0.1:1/0", set_as_current=True)
-    nowhere.conf.broker_connection_timeout = 1
+def test_a_broker_that_is_down_is_named_and_nothing_stays_open(project, healing, broker_at):
+    broker_at("redis://:secret@127.0.0.1:1/0").conf.broker_connection_timeout = 1
     healing.begins()
     done = run("diskette_dump", "--enqueue")
     healing.told("dump failed (broker-unreachable), nothing stays open")
-    nowhere.close()
     assert done.code == 1
     assert "127.0.0.1:1" in done.err
     assert "secret" not in done.err
@@ -94,17 +107,14 @@ def test_a_broker_that_is_down_is_named_and_nothing_stays_open(project, healing)
 
 
 @pytest.mark.fault("Redis is frozen when a run is to begin")
-def test_a_broker_that_is_frozen_is_named_in_time(project, healing, private_redis):
-    from celery import Celery
-
+def test_a_broker_that_is_frozen_is_named_in_time(project, healing, private_redis, broker_at):
     private_redis.freeze()
-    frozen = Celery("frozen", broker=private_redis.url, set_as_current=True)
+    broker_at(private_redis.url)
     healing.begins()
     try:
         done = run("diskette_dump", "--enqueue")
         healing.told("dump failed (broker-unreachable)")
     finally:
-        frozen.close()
         private_redis.thaw()
     assert done.code == 1
     assert "Timeout" in done.err
