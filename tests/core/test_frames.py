@@ -146,8 +146,9 @@ def differing(one: bytes, other: bytes) -> range:
     return range(places[0], places[-1] + 1) if places else range(0)
 
 
-LONGEST_HEAD = 9
-"""What says how long the content is: beyond it, the rest is found again."""
+LONGEST_HEAD = 10
+"""What says how long the content is: beyond it, the rest is found again. Magic number, descriptor,
+window and four bytes of size (RFC 8878, section 3.1.1.1), or three of a stored frame's block."""
 CHUNKS = [PLAIN * 5, DENSE, os.urandom(5000), PLAIN * 5, DENSE]
 
 
