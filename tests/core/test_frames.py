@@ -146,9 +146,16 @@ def differing(one: bytes, other: bytes) -> range:
     return range(places[0], places[-1] + 1) if places else range(0)
 
 
-LONGEST_HEAD = 10
-"""What says how long the content is: beyond it, the rest is found again. Magic number, descriptor,
-window and four bytes of size (RFC 8878, section 3.1.1.1), or three of a stored frame's block."""
+def head_bytes(frame: bytes) -> int:
+    """Of what says how long the content is: beyond it, the rest is found again.
+
+    A stored frame's first block says it, in three bytes (RFC 8878, section 3.1.1.2).
+    """
+    size = zstandard.get_frame_parameters(frame).content_size
+    is_stored = size == zstandard.CONTENTSIZE_UNKNOWN
+    return zstandard.frame_header_size(frame) + (3 if is_stored else 0)
+
+
 CHUNKS = [PLAIN * 5, DENSE, os.urandom(5000), PLAIN * 5, DENSE]
 
 
@@ -171,7 +178,7 @@ def test_a_flipped_byte_costs_one_frame_or_what_comes_after_its_beginning(data):
     found = mended(bytes(raw))
 
     assert found.startswith(before)
-    is_head = place - (ends[hit] - len(frames[hit])) < LONGEST_HEAD
+    is_head = place - (ends[hit] - len(frames[hit])) < head_bytes(frames[hit])
     assert is_head or (len(found) == len(content) and found.endswith(after))
 
 

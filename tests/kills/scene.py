@@ -98,7 +98,7 @@ class Ended:
     """By name of step, the most that one of them took."""
 
     def __str__(self) -> str:
-        why = f" ({', '.join(self.codes)})" if self.state == "failed" else ""
+        why = f" ({', '.join(dict.fromkeys(self.codes))})" if self.state == "failed" else ""
         return f"{self.kind} {self.state}{why}"
 
 
