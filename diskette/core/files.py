@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import BinaryIO
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_GZIP = b"\x1f\x8b"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -38,6 +40,19 @@ def private_file(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is compressed as the original's archives are; no archive of ours is."""
+    try:
+        # A FIFO in place of an archive must not keep us waiting for its writer.
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(opened).st_mode) and os.pread(opened, 2, 0) == _GZIP
+    finally:
+        os.close(opened)
 
 
 def sync_file(path: Path) -> None:

@@ -7,10 +7,15 @@ cost the processor a copy, not a compression.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from io import BufferedReader
+from itertools import chain, groupby
 from pathlib import Path
-from typing import BinaryIO, cast
+from types import TracebackType
+from typing import BinaryIO, Self, cast
 
 import zstandard
 
@@ -22,6 +27,9 @@ FILES_LEVEL = 2
 """A quarter faster than 3. What that loses, larger batches mostly win back."""
 BATCH_BYTES = 1 << 20
 """Small pieces are squeezed together, so many bytes at a time."""
+_READ_BYTES = 1 << 19
+_MOST_SQUEEZED_AHEAD = 2
+"""Batches: with these the thread always has one, and memory stays flat."""
 
 LARGEST_WINDOW = 1 << 23
 """Memory a frame may ask of its reader: enough for every level up to `zstd -19`."""
@@ -45,52 +53,108 @@ class FrameWriter:
 
     def __init__(self, target: DigestedSink) -> None:
         self._target = target
-        self._compressor = zstandard.ZstdCompressor(level=FILES_LEVEL)
-        self._probe = zstandard.ZstdCompressor(level=1)
+        self._squeezer = _Squeezer()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._is_empty = True
 
     def write(self, chunk: bytes, /) -> None:
-        if len(chunk) >= _SHORTEST_STORED and self._is_dense(chunk):
-            self._squeeze()
-            self._store(chunk)
-            return
         self._pending.append(chunk)
         self._pending_bytes += len(chunk)
         if self._pending_bytes >= BATCH_BYTES:
-            self._squeeze()
+            self._hand_over()
 
     def close(self) -> Digest:
         """Write what waits, and tell what the whole file holds."""
-        self._squeeze()
-        if self._is_empty:
-            self._put(self._compressor.compress(b""))
+        self._end()
         return self._target.close()
 
-    def _squeeze(self) -> None:
-        if self._pending:
-            self._put(self._compressor.compress(b"".join(self._pending)))
-            self._pending, self._pending_bytes = [], 0
+    def _end(self) -> None:
+        if self._pending or self._is_empty:
+            self._hand_over()
 
-    def _put(self, frame: bytes) -> None:
-        self._target.write(frame)
-        self._is_empty = False
+    def _hand_over(self) -> None:
+        self._take(self._pending)
+        self._pending, self._pending_bytes, self._is_empty = [], 0, False
 
-    def _store(self, chunk: bytes) -> None:
-        pieces: list[bytes | memoryview] = [_STORED_FRAME]
-        view = memoryview(chunk)
-        for start in range(0, len(view), _BLOCK_BYTES):
-            block = view[start : start + _BLOCK_BYTES]
-            last = start + _BLOCK_BYTES >= len(view)
-            pieces += [(len(block) << 3 | last).to_bytes(3, "little"), block]
-        self._put(b"".join(pieces))
+    def _take(self, chunks: Sequence[bytes]) -> None:
+        self._target.write(self._squeezer.frames(chunks))
+
+
+class ThreadedFrameWriter(FrameWriter):
+    """The same, squeezing in a thread, while the caller reads on.
+
+    One thread, for squeezing takes as long as reading, digesting and writing together.
+    """
+
+    def __init__(self, target: DigestedSink) -> None:
+        super().__init__(target)
+        self._pool = ThreadPoolExecutor(1, "diskette-squeezing")
+        self._squeezing: deque[Future[bytes]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _end(self) -> None:
+        super()._end()
+        self._write_out(0)
+
+    def _take(self, chunks: Sequence[bytes]) -> None:
+        self._squeezing.append(self._pool.submit(self._squeezer.frames, chunks))
+        self._write_out(_MOST_SQUEEZED_AHEAD)
+
+    def _write_out(self, left: int) -> None:
+        while len(self._squeezing) > left:
+            self._target.write(self._squeezing.popleft().result())
+
+
+class _Squeezer:
+    """Makes frames of a batch; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=FILES_LEVEL)
+        self._probe = zstandard.ZstdCompressor(level=1)
+
+    def frames(self, chunks: Sequence[bytes]) -> bytes:
+        """A frame for each dense chunk, and one for all between two of them; never none."""
+        if not chunks:
+            return self._compressor.compress(b"")
+        pieces: list[bytes | memoryview] = []
+        for dense, run in groupby(chunks, self._is_dense):
+            if dense:
+                pieces += chain.from_iterable(map(_stored, run))
+            else:
+                pieces.append(self._compressor.compress(b"".join(run)))
+        return b"".join(pieces)
 
     def _is_dense(self, chunk: bytes) -> bool:
         """Whether squeezing its middle gains nothing."""
-        start = max(0, (len(chunk) - _SAMPLE_BYTES) // 2)
+        if len(chunk) < _SHORTEST_STORED:
+            return False
+        start = (len(chunk) - _SAMPLE_BYTES) // 2
         sample = chunk[start : start + _SAMPLE_BYTES]
+        if sample.isascii():
+            return False  # an eighth at least is gained where no byte has its highest bit
         return len(self._probe.compress(sample)) > len(sample) * _DENSE_SHARE
+
+
+def _stored(chunk: bytes) -> Iterator[bytes | memoryview]:
+    """The pieces of a frame of raw blocks."""
+    yield _STORED_FRAME
+    view = memoryview(chunk)
+    for start in range(0, len(view), _BLOCK_BYTES):
+        block = view[start : start + _BLOCK_BYTES]
+        last = start + _BLOCK_BYTES >= len(view)
+        yield (len(block) << 3 | last).to_bytes(3, "little")
+        yield block
 
 
 class OneFrame:
@@ -115,9 +179,11 @@ class FrameReader:
 
     def __init__(self, source: Source, *, archive: str, member: str) -> None:
         decompressor = zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW)
-        self._stream = decompressor.stream_reader(
+        raw = decompressor.stream_reader(
             cast("BinaryIO", source), read_size=1 << 18, read_across_frames=True, closefd=False
         )
+        # Each call of it lets another thread run first, so small pieces come out of a buffer.
+        self._stream = BufferedReader(raw, _READ_BYTES)
         self._archive, self._member = archive, member
 
     def read(self, size: int, /) -> bytes:

@@ -359,7 +359,9 @@ def _parsed_number(field: bytes) -> int:
         return int.from_bytes(field[1:], "big")
     if field.startswith(_NEGATIVE):
         return int.from_bytes(field, "big", signed=True)
-    digits = field.split(b"\0")[0].strip(b" ")
+    if not field[-1] and (digits := field[:-1]).isdigit():
+        return int(digits, 8)  # as nearly all are
+    digits = field.split(b"\0", 1)[0].strip(b" ")
     if digits.strip(b"01234567"):
         raise ValueError("a number that is none")
     return int(digits or b"0", 8)
@@ -389,7 +391,7 @@ def _long(letter: str, text: bytes) -> bytes:
 
 
 def _text(field: bytes) -> str:
-    return _decoded(field.split(b"\0")[0])
+    return _decoded(field.split(b"\0", 1)[0])
 
 
 def _encoded(text: str) -> bytes:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from diskette import conf, original, signals
+from diskette import conf, signals
 from diskette.core import catalog
 from diskette.core.checksum import Tick, uncounted
+from diskette.core.files import is_gzip
 from diskette.core.logs import logger_of
 from diskette.core.report import Finding, Severity
 from diskette.doctor import archives, originals
@@ -29,7 +30,7 @@ logger = logger_of(__name__)
 def work(path: Path) -> int:
     """Bytes that verifying it will tick. Raises ArchiveNotFound."""
     info = catalog.read(path)
-    return originals.work(info) if original.is_gzip(path) else archives.work(info)
+    return originals.work(info) if is_gzip(path) else archives.work(info)
 
 
 def sample(share: float, destination: Path | None = None) -> list[Path]:
@@ -51,7 +52,7 @@ def verify(path: Path, tick: Tick = uncounted) -> Verdict:
     one. A file that is whole, but not the one that was published, is told by a warning. Of the
     original's archives no rows are kept.
     """
-    if original.is_gzip(path):
+    if is_gzip(path):
         return originals.examine(path, tick)
     verdict = archives.examine(path, tick)
     known = Archive.objects.using(conf.database()).filter(path=str(path)).first()

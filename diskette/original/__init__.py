@@ -13,11 +13,11 @@ from pathlib import Path
 
 from diskette import conf
 from diskette.core.checksum import Tick, uncounted
+from diskette.core.files import is_gzip
 from diskette.core.workspace import borrowed
 from diskette.original.making import Converted, convert
-from diskette.original.spool import is_gzip
 
-__all__ = ["Converted", "convert", "converted", "is_gzip", "readable"]
+__all__ = ["Converted", "convert", "converted", "readable"]
 
 
 @contextmanager

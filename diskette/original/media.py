@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from diskette.core.checksum import CHUNK_BYTES, Tally, Tick
+from diskette.core.checksum import CHUNK_BYTES, Sink, Tally, Tick
 from diskette.core.exceptions import UnsafeMember
 from diskette.core.files import printable, private_file
-from diskette.core.frames import FrameWriter
+from diskette.core.frames import FrameWriter, ThreadedFrameWriter
 from diskette.core.manifest import MemberEntry, StorageEntry, storage_member
-from diskette.core.relay import Relay
 from diskette.core.space import disk_errors_named
 from diskette.core.tar import END, padding
 from diskette.core.tar import Kind as TarKind
@@ -39,8 +38,7 @@ def convert(
         disk_errors_named(tree.parent),
         private_file(tree, synced=False) as tree_file,
         private_file(index, synced=False) as index_file,
-        Relay(Tally(tree_file)) as squeezed,
-        Relay(FrameWriter(squeezed)) as frames,
+        ThreadedFrameWriter(Tally(tree_file)) as frames,
     ):
         listing = FrameWriter(Tally(index_file))
         for entry, member in _entries(spool, name, mtime_ns):
@@ -67,7 +65,7 @@ def convert(
     )
 
 
-def _copied(entry: Entry, member: Member, spool: Spool, frames: Relay, tick: Tick) -> Entry:
+def _copied(entry: Entry, member: Member, spool: Spool, frames: Sink, tick: Tick) -> Entry:
     source, tally = spool.open(member), Tally(frames)
     while chunk := source.read(CHUNK_BYTES):
         tally.write(chunk)

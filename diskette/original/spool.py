@@ -11,7 +11,6 @@ import errno
 import gzip
 import os
 import sqlite3
-import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -33,7 +32,6 @@ from diskette.core.files import printable, private_file
 from diskette.core.space import Need, disk_errors_named, named, require
 from diskette.core.tar import Header, Kind, TarReader
 
-GZIP = b"\x1f\x8b"
 MOST_EXPANDED = 1100
 """No gzip file holds more than so many times its size (deflate: 1032)."""
 ROOM_PER_MEMBER = 1024
@@ -243,19 +241,6 @@ class Spool:
 
     def _unsafe(self, name: str, why: str) -> UnsafeMember:
         return UnsafeMember(self.archive.name, printable(name), why)
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether a file is compressed as the original's archives are; no archive of ours is."""
-    try:
-        # A FIFO in place of an archive must not keep us waiting for its writer.
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return stat.S_ISREG(os.fstat(opened).st_mode) and os.pread(opened, 2, 0) == GZIP
-    finally:
-        os.close(opened)
 
 
 def _member(row: Sequence[Any]) -> Member:

@@ -35,6 +35,8 @@ class Context:
     """Raises Stopped unless the step is still this taker's; asked before what cannot be undone."""
     nested: Callable[[Mapping[str, JSON], Iterable[PlannedStep]], Run]
     """Makes a dump within this run, under its lock, and returns it ended."""
+    _left: dict[str, dict[str, Mapping[str, JSON]]] = field(default_factory=dict)
+    """What earlier steps left, as far as it was asked for: it does not change any more."""
 
     @property
     def subject(self) -> str:
@@ -67,8 +69,10 @@ class Context:
 
     def outputs(self, name: str) -> dict[str, Mapping[str, JSON]]:
         """The same of all steps of one name, by subject, in order."""
-        done = self.run.steps.using(conf.database()).filter(name=name)
-        return {step.subject: step.output for step in done}
+        if name not in self._left:
+            done = self.run.steps.using(conf.database()).filter(name=name)
+            self._left[name] = {step.subject: step.output for step in done}
+        return self._left[name]
 
 
 def most_used(seen: Iterable[Mapping[str, int]]) -> dict[str, int]:

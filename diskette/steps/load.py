@@ -29,6 +29,7 @@ from diskette.core.exceptions import (
     Stopped,
     UsageError,
 )
+from diskette.core.files import is_gzip
 from diskette.core.lazy import Lazy
 from diskette.core.logs import logger_of
 from diskette.core.manifest import DefinitionEntry, Manifest, ModelEntry, StorageEntry
@@ -533,7 +534,7 @@ def _require_checksum(path: Path, digest: str, context: Context) -> None:
 
 def _converted(path: Path, context: Context) -> tuple[Path, Sequence[Finding]]:
     """An archive that can be read: of one of the original Diskette's, a copy made in our form."""
-    if not original.is_gzip(path):
+    if not is_gzip(path):
         return path, ()
     context.expect(2 * path.stat().st_size, "bytes")
     converted = original.convert(

@@ -21,9 +21,8 @@ import humanize
 
 from diskette.core.checksum import CHUNK_BYTES, Digest, Sink, Tally, Tick
 from diskette.core.files import printable, private_file
-from diskette.core.frames import FrameWriter
+from diskette.core.frames import FrameWriter, ThreadedFrameWriter
 from diskette.core.manifest import MemberEntry, storage_member
-from diskette.core.relay import Relay
 from diskette.core.report import Finding, Severity
 from diskette.core.space import named
 from diskette.core.tar import END, Extents, padding
@@ -68,9 +67,7 @@ def collect(storage: Storage, tree: Path, index: Path, *, tick: Tick) -> Storage
         with (
             private_file(tree, synced=False) as tree_file,
             private_file(index, synced=False) as index_file,
-            # One thread squeezes, another one digests and writes, while the next files are read.
-            Relay(Tally(tree_file)) as squeezed,
-            Relay(FrameWriter(squeezed)) as frames,
+            ThreadedFrameWriter(Tally(tree_file)) as frames,
         ):
             return collector.run(frames, FrameWriter(Tally(index_file)))
     except OSError as error:
@@ -78,7 +75,7 @@ def collect(storage: Storage, tree: Path, index: Path, *, tick: Tick) -> Storage
 
 
 class _Collector:
-    _tree: Relay
+    _tree: FrameWriter
     _index: FrameWriter
 
     def __init__(self, storage: Storage, tick: Tick) -> None:
@@ -88,7 +85,7 @@ class _Collector:
         self._problems = _Problems(storage.name)
         self._first_names = _FirstNames()
 
-    def run(self, tree: Relay, index: FrameWriter) -> StoragePart:
+    def run(self, tree: FrameWriter, index: FrameWriter) -> StoragePart:
         self._tree, self._index = tree, index
         excludes = Excludes(self._storage.excludes)
         for found in walk(self._storage.root, excludes, self._problems.note):
@@ -172,10 +169,10 @@ class _Collector:
         elif missing or _has_changed(source, status):
             self._problems.changed(path)
         kind = Kind.FILE if broken is None else Kind.UNREADABLE
-        entry = replace(plain, kind=kind, sha256=tally.close().hex)
+        found: dict[str, Any] = {"kind": kind, "sha256": tally.close().hex}
         if extents is None:
-            entry = replace(entry, size=tally.bytes, padding=missing)
-        self._list(entry)
+            found |= {"size": tally.bytes, "padding": missing}
+        self._list(replace(plain, **found))
         return broken is None
 
     def _copy_content(self, tally: Tally, chunk: bytes, more: Iterator[bytes]) -> OSError | None:

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from diskette.core.checksum import Tally
 from diskette.core.exceptions import ArchiveError, Stopped
-from diskette.core.frames import FrameReader, FrameWriter, MendingFrames
-from diskette.core.relay import Relay
+from diskette.core.frames import FrameReader, FrameWriter, MendingFrames, ThreadedFrameWriter
 from tests import servers
 
 DENSE = os.urandom(300_000)
@@ -100,35 +99,36 @@ def test_a_last_line_that_is_cut_off_is_refused():
         list(reader(written(b"one\ntwo")).lines(longest=100))
 
 
-def relayed(target, *chunks: bytes) -> None:
-    with Relay(FrameWriter(Tally(target))) as relay:
+def written_in_a_thread(target, *chunks: bytes) -> None:
+    with ThreadedFrameWriter(Tally(target)) as writer:
         for chunk in chunks:
-            relay.write(chunk)
-        relay.close()
+            writer.write(chunk)
+        writer.close()
 
 
-def test_what_is_relayed_is_what_is_written():
+def test_a_thread_writes_the_same():
     chunks = [PLAIN, DENSE, b"x", DENSE, PLAIN, *[b"word " * 20] * 9000]
     stream = io.BytesIO()
 
-    relayed(stream, *chunks)
+    written_in_a_thread(stream, *chunks)
 
     assert stream.getvalue() == written(*chunks)
 
 
-def test_a_disk_that_is_full_while_a_thread_writes_is_told_to_the_caller(small_disk):
+def test_a_disk_that_is_full_while_a_thread_squeezes_is_told_to_the_caller(small_disk):
     with (
         pytest.raises(OSError, match="No space left"),
         (small_disk / "video").open("wb", buffering=0) as stream,
     ):
-        relayed(stream, *[DENSE] * 50)
+        written_in_a_thread(stream, *[DENSE] * 50)
 
 
 def test_no_thread_is_left_when_the_caller_stops():
     before = threading.active_count()
 
-    with pytest.raises(Stopped), Relay(FrameWriter(Tally(io.BytesIO()))) as relay:
-        relay.write(PLAIN)
+    with pytest.raises(Stopped), ThreadedFrameWriter(Tally(io.BytesIO())) as writer:
+        for _ in range(10):
+            writer.write(DENSE)
         raise Stopped
 
     assert threading.active_count() == before
