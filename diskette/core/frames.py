@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BufferedReader
 from itertools import chain, groupby
@@ -21,19 +20,18 @@ import zstandard
 
 from diskette.core.checksum import Digest, DigestedSink, Source, Tally
 from diskette.core.exceptions import ArchiveError
+from diskette.core.relay import Aside
 
 LEVEL = 3
 FILES_LEVEL = 2
 """A quarter faster than 3. What that loses, larger batches mostly win back."""
 BATCH_BYTES = 1 << 20
 """Small pieces are squeezed together, so many bytes at a time."""
-_READ_BYTES = 1 << 19
-_MOST_SQUEEZED_AHEAD = 2
-"""Batches: with these the thread always has one, and memory stays flat."""
 
 LARGEST_WINDOW = 1 << 23
 """Memory a frame may ask of its reader: enough for every level up to `zstd -19`."""
 
+_READ_BYTES = 1 << 19
 _SHORTEST_STORED = 1 << 12
 _SAMPLE_BYTES = 1 << 12
 _DENSE_SHARE = 0.97
@@ -82,17 +80,18 @@ class FrameWriter:
 
 
 class ThreadedFrameWriter(FrameWriter):
-    """The same, squeezing in a thread, while the caller reads on.
+    """The same, squeezing in a thread, while the caller reads on and writes.
 
     One thread, for squeezing takes as long as reading, digesting and writing together.
     """
 
     def __init__(self, target: DigestedSink) -> None:
         super().__init__(target)
-        self._pool = ThreadPoolExecutor(1, "diskette-squeezing")
-        self._squeezing: deque[Future[bytes]] = deque()
+        self._aside = Aside()
+        self._squeezed: deque[bytes] = deque()
 
     def __enter__(self) -> Self:
+        self._aside.__enter__()
         return self
 
     def __exit__(
@@ -101,19 +100,23 @@ class ThreadedFrameWriter(FrameWriter):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._aside.__exit__(kind, error, traceback)
 
     def _end(self) -> None:
         super()._end()
-        self._write_out(0)
+        self._aside.finish()
+        self._write_out()
 
     def _take(self, chunks: Sequence[bytes]) -> None:
-        self._squeezing.append(self._pool.submit(self._squeezer.frames, chunks))
-        self._write_out(_MOST_SQUEEZED_AHEAD)
+        self._aside.do(self._squeeze, chunks, weight=BATCH_BYTES)
+        self._write_out()
 
-    def _write_out(self, left: int) -> None:
-        while len(self._squeezing) > left:
-            self._target.write(self._squeezing.popleft().result())
+    def _squeeze(self, chunks: Sequence[bytes]) -> None:
+        self._squeezed.append(self._squeezer.frames(chunks))
+
+    def _write_out(self) -> None:
+        while self._squeezed:
+            self._target.write(self._squeezed.popleft())
 
 
 class _Squeezer:
