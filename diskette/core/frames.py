@@ -31,6 +31,7 @@ BATCH_BYTES = 1 << 20
 LARGEST_WINDOW = 1 << 23
 """Memory a frame may ask of its reader: enough for every level up to `zstd -19`."""
 
+_MOST_BATCHES = 8
 _READ_BYTES = 1 << 19
 _SHORTEST_STORED = 1 << 12
 _SAMPLE_BYTES = 1 << 12
@@ -82,13 +83,14 @@ class FrameWriter:
 class ThreadedFrameWriter(FrameWriter):
     """The same, squeezing in a thread, while the caller reads on and writes.
 
-    One thread, for squeezing takes as long as reading, digesting and writing together.
+    Where the thread falls behind, the caller squeezes too: both always have something to do.
     """
 
     def __init__(self, target: DigestedSink) -> None:
         super().__init__(target)
-        self._aside = Aside()
-        self._squeezed: deque[bytes] = deque()
+        self._aside, self._squeezer_aside = Aside(), _Squeezer()
+        self._batches: deque[_Batch] = deque()
+        """In their order, as far as they are not written."""
 
     def __enter__(self) -> Self:
         self._aside.__enter__()
@@ -108,15 +110,31 @@ class ThreadedFrameWriter(FrameWriter):
         self._write_out()
 
     def _take(self, chunks: Sequence[bytes]) -> None:
-        self._aside.do(self._squeeze, chunks, weight=BATCH_BYTES)
+        batch = _Batch(chunks)
+        self._batches.append(batch)
+        if self._aside.is_behind and len(self._batches) < _MOST_BATCHES:
+            batch.squeeze(self._squeezer)
+        else:
+            self._aside.do(batch.squeeze, self._squeezer_aside, weight=BATCH_BYTES)
         self._write_out()
 
-    def _squeeze(self, chunks: Sequence[bytes]) -> None:
-        self._squeezed.append(self._squeezer.frames(chunks))
-
     def _write_out(self) -> None:
-        while self._squeezed:
-            self._target.write(self._squeezed.popleft())
+        while self._batches and (frames := self._batches[0].frames):
+            self._target.write(frames)
+            self._batches.popleft()
+
+
+class _Batch:
+    __slots__ = ("_chunks", "frames")
+
+    def __init__(self, chunks: Sequence[bytes]) -> None:
+        self._chunks = chunks
+        self.frames = b""
+        """Once it is squeezed."""
+
+    def squeeze(self, squeezer: _Squeezer) -> None:
+        self.frames = squeezer.frames(self._chunks)
+        self._chunks = ()
 
 
 class _Squeezer:

@@ -48,6 +48,11 @@ class Aside:
     ) -> None:
         self._end()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether `do` would have to wait."""
+        return self._queue.full()
+
     def do(self, act: Callable[[*_Ts], object], *arguments: *_Ts, weight: int = 0) -> None:
         self._acts.append((act, arguments))
         self._weight += weight + _LEAST_WEIGHT

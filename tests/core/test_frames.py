@@ -107,7 +107,8 @@ def written_in_a_thread(target, *chunks: bytes) -> None:
 
 
 def test_a_thread_writes_the_same():
-    chunks = [PLAIN, DENSE, b"x", DENSE, PLAIN, *[b"word " * 20] * 9000]
+    # More than the thread can squeeze meanwhile, so that the caller takes part.
+    chunks = [PLAIN, DENSE, b"x", DENSE, PLAIN, *[b"word " * 20] * 9000] * 30
     stream = io.BytesIO()
 
     written_in_a_thread(stream, *chunks)
