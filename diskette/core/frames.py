@@ -73,8 +73,9 @@ class FrameWriter:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        self._take(self._pending)
-        self._pending, self._pending_bytes, self._is_empty = [], 0, False
+        chunks, self._pending = self._pending, []
+        self._pending_bytes, self._is_empty = 0, False
+        self._take(chunks)
 
     def _take(self, chunks: Sequence[bytes]) -> None:
         self._target.write(self._squeezer.frames(chunks))
@@ -120,8 +121,8 @@ class ThreadedFrameWriter(FrameWriter):
 
     def _write_out(self) -> None:
         while self._batches and (frames := self._batches[0].frames):
-            self._target.write(frames)
             self._batches.popleft()
+            self._target.write(frames)
 
 
 class _Batch:

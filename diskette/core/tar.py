@@ -359,8 +359,6 @@ def _parsed_number(field: bytes) -> int:
         return int.from_bytes(field[1:], "big")
     if field.startswith(_NEGATIVE):
         return int.from_bytes(field, "big", signed=True)
-    if not field[-1] and (digits := field[:-1]).isdigit():
-        return int(digits, 8)  # as nearly all are
     digits = field.split(b"\0", 1)[0].strip(b" ")
     if digits.strip(b"01234567"):
         raise ValueError("a number that is none")

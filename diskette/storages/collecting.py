@@ -176,14 +176,14 @@ class _Collector:
         return broken is None
 
     def _copy_content(self, tally: Tally, chunk: bytes, more: Iterator[bytes]) -> OSError | None:
-        """Copy a file until it ends or fails."""
-        try:
-            while chunk:
-                tally.write(chunk)
-                self._tick(len(chunk))
+        """Copy a file until it ends or fails; what fails in writing is not the file's fault."""
+        while chunk:
+            tally.write(chunk)
+            self._tick(len(chunk))
+            try:
                 chunk = next(more, b"")
-        except OSError as error:
-            return error
+            except OSError as error:
+                return error
         return None
 
     def _fill(self, sink: Sink, size: int) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import socket
@@ -12,10 +14,10 @@ import orjson
 import pytest
 import zstandard
 
-from diskette.core.checksum import digest_of
+from diskette.core.checksum import Tally, digest_of
 from diskette.core.exceptions import InsufficientSpace, Stopped, StorageError
 from diskette.core.report import Severity
-from diskette.storages import Storage, collect, measure, walking
+from diskette.storages import Storage, collect, collecting, measure, walking
 from tests import servers
 from tests.filesystems import nobody
 from tests.storages import trees
@@ -205,6 +207,34 @@ def test_a_full_disk_is_named_and_nothing_is_left(media, small_disk):
 
     assert refused.value.directory == str(small_disk)
     assert list(small_disk.iterdir()) == []
+
+
+class FullOnce(Tally):
+    """No disk is full at just one moment because a test wants it."""
+
+    refusals = 0
+
+    def write(self, chunk: bytes, /) -> None:
+        if isinstance(self._target, io.BufferedWriter) and self.bytes > 2_000_000:
+            FullOnce.refusals += 1
+            if FullOnce.refusals == 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().write(chunk)
+
+
+def test_a_disk_that_is_full_for_a_moment_is_no_file_that_cannot_be_read(
+    media, tmp_path, monkeypatch
+):
+    (media.root / "video").write_bytes(os.urandom(12_000_000))
+    (tmp_path / "w").mkdir()
+    monkeypatch.setattr(collecting, "Tally", FullOnce)
+    monkeypatch.setattr(FullOnce, "refusals", 0)
+
+    with pytest.raises(InsufficientSpace):
+        collect(media, tmp_path / "w" / "tree", tmp_path / "w" / "index", tick=uncounted)
+
+    assert FullOnce.refusals == 1
+    assert list((tmp_path / "w").iterdir()) == []
 
 
 # Exclusions.
