@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from itertools import chain, groupby
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, cast
 
 import zstandard
 
@@ -82,28 +81,16 @@ class FrameWriter:
 
 
 class ThreadedFrameWriter(FrameWriter):
-    """The same, squeezing in a thread, while the caller reads on and writes.
+    """The same, squeezing aside, while the caller reads on and writes.
 
-    Where the thread falls behind, the caller squeezes too: both always have something to do.
+    Where that falls behind, the caller squeezes too: both always have something to do.
     """
 
-    def __init__(self, target: DigestedSink) -> None:
+    def __init__(self, target: DigestedSink, aside: Aside) -> None:
         super().__init__(target)
-        self._aside, self._squeezer_aside = Aside(), _Squeezer()
+        self._aside, self._squeezer_aside = aside, _Squeezer()
         self._batches: deque[_Batch] = deque()
         """In their order, as far as they are not written."""
-
-    def __enter__(self) -> Self:
-        self._aside.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._aside.__exit__(kind, error, traceback)
 
     def _end(self) -> None:
         super()._end()

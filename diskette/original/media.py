@@ -16,6 +16,7 @@ from diskette.core.exceptions import UnsafeMember
 from diskette.core.files import printable, private_file
 from diskette.core.frames import FrameWriter, ThreadedFrameWriter
 from diskette.core.manifest import MemberEntry, StorageEntry, storage_member
+from diskette.core.relay import Aside
 from diskette.core.space import disk_errors_named
 from diskette.core.tar import END, padding
 from diskette.core.tar import Kind as TarKind
@@ -38,8 +39,9 @@ def convert(
         disk_errors_named(tree.parent),
         private_file(tree, synced=False) as tree_file,
         private_file(index, synced=False) as index_file,
-        ThreadedFrameWriter(Tally(tree_file)) as frames,
+        Aside() as aside,
     ):
+        frames = ThreadedFrameWriter(Tally(tree_file), aside)
         listing = FrameWriter(Tally(index_file))
         for entry, member in _entries(spool, name, mtime_ns):
             frames.write(entry.header().to_bytes())

@@ -23,6 +23,7 @@ from diskette.core.checksum import CHUNK_BYTES, Digest, Sink, Tally, Tick
 from diskette.core.files import printable, private_file
 from diskette.core.frames import FrameWriter, ThreadedFrameWriter
 from diskette.core.manifest import MemberEntry, storage_member
+from diskette.core.relay import Aside
 from diskette.core.report import Finding, Severity
 from diskette.core.space import named
 from diskette.core.tar import END, Extents, padding
@@ -67,8 +68,9 @@ def collect(storage: Storage, tree: Path, index: Path, *, tick: Tick) -> Storage
         with (
             private_file(tree, synced=False) as tree_file,
             private_file(index, synced=False) as index_file,
-            ThreadedFrameWriter(Tally(tree_file)) as frames,
+            Aside() as aside,
         ):
+            frames = ThreadedFrameWriter(Tally(tree_file), aside)
             return collector.run(frames, FrameWriter(Tally(index_file)))
     except OSError as error:
         raise named(error, tree.parent, needed=collector.raw_bytes) from error

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from diskette.core.checksum import Tally
 from diskette.core.exceptions import ArchiveError, Stopped
 from diskette.core.frames import FrameReader, FrameWriter, MendingFrames, ThreadedFrameWriter
+from diskette.core.relay import Aside
 from tests import servers
 
 DENSE = os.urandom(300_000)
@@ -100,7 +101,8 @@ def test_a_last_line_that_is_cut_off_is_refused():
 
 
 def written_in_a_thread(target, *chunks: bytes) -> None:
-    with ThreadedFrameWriter(Tally(target)) as writer:
+    with Aside() as aside:
+        writer = ThreadedFrameWriter(Tally(target), aside)
         for chunk in chunks:
             writer.write(chunk)
         writer.close()
@@ -127,7 +129,8 @@ def test_a_disk_that_is_full_while_a_thread_squeezes_is_told_to_the_caller(small
 def test_no_thread_is_left_when_the_caller_stops():
     before = threading.active_count()
 
-    with pytest.raises(Stopped), ThreadedFrameWriter(Tally(io.BytesIO())) as writer:
+    with pytest.raises(Stopped), Aside() as aside:
+        writer = ThreadedFrameWriter(Tally(io.BytesIO()), aside)
         for _ in range(10):
             writer.write(DENSE)
         raise Stopped
