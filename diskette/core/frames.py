@@ -31,6 +31,7 @@ LARGEST_WINDOW = 1 << 23
 """Memory a frame may ask of its reader: enough for every level up to `zstd -19`."""
 
 _MOST_BATCHES = 8
+"""Where so many are not written yet, the caller waits for the thread, and memory stays flat."""
 _READ_BYTES = 1 << 19
 _SHORTEST_STORED = 1 << 12
 _SAMPLE_BYTES = 1 << 12
